@@ -1,0 +1,42 @@
+# spavl: `make demo` runs a whole night on this laptop, `make test` tests everything that needs no GPU and no cluster.
+.DEFAULT_GOAL := help
+.PHONY: help install demo down test test-fast lint lock bench clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed-from-lock
+
+help:  ## print this help
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+install: $(INSTALLED)  ## install everything into .venv, at the exact versions of constraints.txt
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) tools/install.py --venv $(VENV)
+	@touch $@
+
+demo: $(INSTALLED)  ## one whole night on this machine: Airflow, data, DPO, gate, release
+	$(BIN)/python -m spavl.demo up
+
+down: $(INSTALLED)  ## stop what `make demo` started, and only that
+	$(BIN)/python -m spavl.demo down
+
+test: $(INSTALLED)  ## everything that needs no GPU and no cluster
+	$(BIN)/python -m pytest -m "not gpu and not cluster" -n 2 --dist loadgroup
+
+test-fast: $(INSTALLED)  ## the tests that take seconds
+	$(BIN)/python -m pytest -m "not gpu and not cluster and not slow" -n 2 --dist loadgroup
+
+lint: $(INSTALLED)  ## style and imports
+	$(BIN)/ruff check src tests dags tools
+	$(BIN)/ruff format --check src tests dags tools
+
+bench: $(INSTALLED)  ## measure what the demo world's alignment really does, over 5 seeds (about 15 minutes)
+	$(BIN)/python tests/benchmarks/demo_alignment.py
+
+lock: $(INSTALLED)  ## resolve pyproject.toml anew into constraints.txt
+	$(BIN)/python tools/install.py --lock
+
+clean: down  ## remove the demo's state and the environment
+	rm -rf .spavl $(VENV)
