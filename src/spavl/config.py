@@ -1,0 +1,478 @@
+"""The one typed, frozen Config: sections in pipeline order, defaults here, differences in profiles.
+
+Precedence: defaults < `profiles/<name>.yaml` shipped with spavl < a YAML file of yours that says `extends: <name>` <
+`--set section.key=value`. Sections merge key by key, lists are replaced whole. Unknown keys are refused. `${SPAVL_HOME}` is the only variable that a profile may use. Secrets are never in a profile: it
+names the environment variable that holds one. Thresholds are not here either: they live in `expectations/`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from spavl.errors import UserError
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,39}$")]
+
+
+def spavl_home() -> Path:
+    """The folder that holds all local state: SPAVL_HOME, or `.spavl` in the working directory."""
+    return Path(os.environ.get("SPAVL_HOME") or ".spavl").resolve()
+
+
+class Section(BaseModel):
+    """Base of every section: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+# ---------------------------------------------------------------------------------------------- models behind a seam
+
+
+class EndpointModel(Section):
+    """A model behind any OpenAI-compatible server: vLLM, `transformers serve`, a closed API."""
+
+    kind: Literal["endpoint"]
+    name: Name = Field(description="The word for this model in tables and reports.")
+    model: str = Field(description="The model id the server knows.")
+    revision: str = Field(
+        description="Pinned revision of the weights or of the API model; part of every row's id."
+    )
+    base_url: str = Field(description="Server address up to and with /v1.")
+    api_key_env: str | None = Field(
+        None, description="Environment variable that holds the key; unset sends none."
+    )
+    max_concurrency: int = Field(32, ge=1, le=4096, description="Requests in flight at once.")
+    timeout_s: float = Field(120.0, gt=0, description="Seconds one attempt may take.")
+    max_attempts: int = Field(5, ge=1, le=20, description="Attempts per request, the first included.")
+    max_retry_wait_s: float = Field(
+        60.0, gt=0, description="Longest pause between attempts, Retry-After included."
+    )
+    structured_output: bool = Field(
+        False, description="Send response_format json_schema; off asks for JSON in words."
+    )
+
+
+class TransformersModel(Section):
+    """A model run in this process with transformers: the embedded default, CPU or GPU."""
+
+    kind: Literal["transformers"]
+    name: Name = Field(description="The word for this model in tables and reports.")
+    path: str = Field(description="Folder with safetensors weights, or a hub id.")
+    revision: str | None = Field(
+        None, description="Hub revision; for a folder it is computed from the files."
+    )
+    device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
+    dtype: Literal["float32", "bfloat16", "float16"] = Field(
+        "float32", description="Precision of the weights."
+    )
+    batch_size: int = Field(32, ge=1, description="Requests per generate call.")
+
+
+class FakeModel(Section):
+    """A deterministic stand-in that can misbehave on demand: for tests and fault drills, never a fallback."""
+
+    kind: Literal["fake"]
+    name: Name = Field(description="The word for this model in tables and reports.")
+    revision: str = Field("fake-1", description="Part of every row's id.")
+    replies: tuple[str, ...] = Field(
+        ("ok",), min_length=1, description="Replies, chosen by a hash of the request id."
+    )
+    error_share: float = Field(0.0, ge=0, le=1, description="Share of requests answered with an error.")
+    garbage_share: float = Field(
+        0.0, ge=0, le=1, description="Share of requests answered with unparsable text."
+    )
+    delay_s: float = Field(0.0, ge=0, description="Seconds per answer.")
+
+
+class DemoRulesModel(Section):
+    """The demo world's rules in the place of a question writer or a judge; says so in every row."""
+
+    kind: Literal["demo_rules"]
+    name: Name = Field("demo-rules", description="The word for this model in tables and reports.")
+    flip_share: float = Field(
+        0.0, ge=0, le=1, description="Share of labels given upside down: for poisoned-night drills."
+    )
+    garbage_share: float = Field(
+        0.0, ge=0, le=1, description="Share of replies that cannot be parsed: for drills."
+    )
+
+
+ModelSpec = Annotated[
+    EndpointModel | TransformersModel | FakeModel | DemoRulesModel, Field(discriminator="kind")
+]
+
+
+class SamplingConfig(Section):
+    temperature: float = Field(1.0, ge=0, le=5, description="0 is greedy.")
+    top_p: float = Field(1.0, gt=0, le=1, description="Nucleus mass.")
+    max_tokens: int = Field(512, ge=1, description="Longest answer, in tokens.")
+    seed: int = Field(0, ge=0, description="Part of every row's id.")
+
+
+# ------------------------------------------------------------------------------------------- sections, in pipeline order
+
+
+class Columns(Section):
+    """Which column of a source's table holds what; `file` may be a template over the row's columns."""
+
+    file: str = Field(
+        description="Path of the image under the source's url: a column in braces, e.g. '{file}' or 'images/q_{a}_{b}.png'."
+    )
+    label: str | None = Field(
+        None, description="Column with the class, mapped by `classes`; unset needs `default_class`."
+    )
+    caption: str | None = Field(None, description="Column with a caption.")
+    question: str | None = Field(None, description="Column with a ready question about the image.")
+
+
+class ImageSource(Section):
+    """A folder of images on any fsspec URL, with an optional CSV that describes them."""
+
+    name: Name = Field(description="The word for this source in tables.")
+    url: str = Field(description="Folder of the images: a path, file:// or s3://.")
+    table: str | None = Field(None, description="CSV under the url; unset takes every file of the folder.")
+    columns: Columns | None = Field(None, description="Column mapping; required with `table`.")
+    classes: dict[str, str] = Field(
+        {},
+        description="Source label to taxonomy leaf id or 'benign'; a leaf id or SPA-VL name needs no entry.",
+    )
+    default_class: str | None = Field(None, description="Leaf id for rows without a label.")
+    question_kind: str = Field(
+        "hard_question", description="Kind given to the questions that came with the images."
+    )
+    licence: str = Field(description="Licence of the images, carried to every row.")
+
+
+class ImagesConfig(Section):
+    sources: tuple[ImageSource, ...] = Field((), description="Where images come from; names must differ.")
+    max_file_bytes: int = Field(20_000_000, ge=1, description="A larger file is quarantined unread.")
+    max_pixels: int = Field(
+        40_000_000,
+        ge=1,
+        le=178_956_970,
+        description="An image of more pixels is quarantined undecoded; at most what Pillow opens.",
+    )
+    min_side_px: int = Field(16, ge=1, description="A smaller image is quarantined.")
+    max_question_chars: int = Field(
+        2000, ge=1, description="A longer provided question puts its row in quarantine."
+    )
+    num_shards: int = Field(1, ge=1, description="Shards the files are read by.")
+    chunk_size: int = Field(256, ge=1, description="Files per part file: the most that a kill costs.")
+
+
+class QuestionsConfig(Section):
+    generator: ModelSpec | None = Field(
+        None, description="Model that writes the questions; unset uses only provided ones."
+    )
+    kinds: tuple[str, ...] = Field(
+        ("easy_question", "hard_question", "hard_statement"),
+        description="Kinds asked for each harmful image.",
+    )
+    num_benign_controls: int = Field(2, ge=0, description="Benign controls asked for each benign image.")
+    sampling: SamplingConfig = SamplingConfig()
+    max_chars: int = Field(2000, ge=1, description="A longer question is recorded as unparsable.")
+    num_shards: int = Field(1, ge=1, description="Shards of the generator's work.")
+    chunk_size: int = Field(256, ge=1, description="Questions per part file: the most that a kill costs.")
+
+
+class ResponsesConfig(Section):
+    models: tuple[ModelSpec, ...] = Field(
+        (), description="The answering models; at least two with differing safety."
+    )
+    num_samples_per_question: int = Field(1, ge=1, description="Answers per question and model.")
+    sampling: SamplingConfig = SamplingConfig()
+    num_shards: int = Field(1, ge=1, description="Shards per model.")
+    chunk_size: int = Field(256, ge=1, description="Answers per part file: the most that a kill costs.")
+
+
+class JudgementsConfig(Section):
+    judge: ModelSpec | None = Field(None, description="The model that labels responses.")
+    modes: tuple[Literal["image", "text"], ...] = Field(
+        ("image", "text"), description="With and without the image."
+    )
+    sampling: SamplingConfig = SamplingConfig(temperature=0.0)
+    num_shards: int = Field(1, ge=1, description="Shards of the judge's work.")
+    chunk_size: int = Field(512, ge=1, description="Judgements per part file: the most that a kill costs.")
+
+
+class ComparisonsConfig(Section):
+    judge: ModelSpec | None = Field(None, description="The model that compares two responses.")
+    num_safety_groups: int = Field(
+        5, ge=2, description="Models are ranked by safe rate and cut into this many groups (SPA-VL: 5)."
+    )
+    num_pairs_per_question: int = Field(
+        1, ge=1, description="Pairs of responses from different groups, per question."
+    )
+    seed: int = Field(0, ge=0, description="Chooses the pairs.")
+    sampling: SamplingConfig = SamplingConfig(temperature=0.0)
+    num_shards: int = Field(1, ge=1, description="Shards of the judge's work.")
+    chunk_size: int = Field(512, ge=1, description="Askings per part file: the most that a kill costs.")
+
+
+class PreferencesConfig(Section):
+    min_agreement: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Pairs whose orders agree on a smaller share of axes are dropped and counted.",
+    )
+
+
+class DatasetConfig(Section):
+    channel: Name = Field("dataset", description="Channel that a finished version is published to.")
+    test_share: float = Field(
+        0.2, gt=0, lt=1, description="Share of the images whose questions become test prompts."
+    )
+    validation_share: float = Field(
+        0.07, gt=0, lt=1, description="Share of the images whose pairs validate training."
+    )
+    near_duplicate_bits: int = Field(
+        4, ge=0, le=32, description="Perceptual hashes that differ in at most this many bits are one group."
+    )
+    seed: int = Field(0, ge=0, description="Splits the image groups.")
+
+
+class LoraConfig(Section):
+    r: int = Field(16, ge=1, description="Rank.")
+    alpha: int = Field(32, ge=1, description="Scale numerator.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout on the adapter's input.")
+
+
+class TrainingConfig(Section):
+    method: Literal["dpo"] = Field("dpo", description="Preference method.")
+    base: ModelSpec | None = Field(None, description="The model to align; a transformers model.")
+    lora: LoraConfig | None = Field(
+        None, description="Adapter settings; unset trains projector and language model in full."
+    )
+    beta: float = Field(0.1, gt=0, description="DPO temperature (SPA-VL: 0.1).")
+    sft_weight: float = Field(
+        1.0, ge=0, description="Weight of the SFT term on the chosen answer; 0 is plain DPO."
+    )
+    learning_rate: float = Field(1e-6, gt=0, description="Peak rate (SPA-VL: 1e-6 full).")
+    num_epochs: float = Field(1.0, gt=0, description="Passes over the pairs.")
+    global_batch_size: int = Field(8, ge=1, description="Pairs per optimizer step (SPA-VL: 8).")
+    micro_batch_size: int = Field(8, ge=1, description="Pairs per forward; divides the global batch.")
+    warmup_steps: int = Field(10, ge=0, description="Linear warm-up steps (SPA-VL: 10).")
+    max_length: int = Field(
+        2048,
+        ge=1,
+        description="Longest pair member in tokens, image tokens included; longer pairs are filtered and counted.",
+    )
+    bf16: bool = Field(False, description="Train in bfloat16.")
+    activation_checkpointing: bool = Field(
+        False, description="Recompute activations in the backward pass: less memory, about 20 % slower."
+    )
+    checkpoint_every_steps: int = Field(
+        50, ge=1, description="Steps between checkpoints: the most that a kill costs."
+    )
+    log_every_steps: int = Field(5, ge=1, description="Steps between logged metrics.")
+    seed: int = Field(0, ge=0, description="Order of the pairs and the adapter's start.")
+
+    @model_validator(mode="after")
+    def _batch_divides(self) -> TrainingConfig:
+        if self.global_batch_size % self.micro_batch_size:
+            raise ValueError(
+                f"micro_batch_size {self.micro_batch_size} does not divide global_batch_size {self.global_batch_size}"
+            )
+        return self
+
+
+class EvaluationConfig(Section):
+    judge: ModelSpec | None = Field(None, description="The judge of the answers to held-out prompts.")
+    decodings: tuple[Literal["greedy", "sampled"], ...] = Field(
+        ("greedy", "sampled"), description="How answers are drawn; the gate reads greedy."
+    )
+    max_tokens: int = Field(512, ge=1, description="Longest answer, in tokens.")
+    batch_size: int = Field(32, ge=1, description="Prompts per generate call.")
+    seed: int = Field(0, ge=0, description="Seed of the sampled answers and of the bootstrap.")
+    num_bootstrap: int = Field(2000, ge=100, description="Resamples of the paired bootstrap.")
+    num_shards: int = Field(1, ge=1, description="Shards per model.")
+    chunk_size: int = Field(512, ge=1, description="Answers per part file: the most that a kill costs.")
+
+    @model_validator(mode="after")
+    def _gate_has_its_scores(self) -> EvaluationConfig:
+        if "greedy" not in self.decodings:
+            raise ValueError("decodings must hold 'greedy': the release gate reads those scores")
+        return self
+
+
+class ReleaseConfig(Section):
+    channel: Name = Field("stable", description="Channel that a release is published to.")
+
+
+class LaunchConfig(Section):
+    kind: Literal["local"] = Field("local", description="Where stages run: local starts a process here.")
+    max_parallel_shards: int = Field(2, ge=1, description="Shards of one group that run at once.")
+    timeout_s: float = Field(6 * 3600, gt=0, description="A step that takes longer is stopped.")
+    num_threads: int = Field(1, ge=1, description="OMP_NUM_THREADS of each process.")
+
+
+class ReuseConfig(Section):
+    max_runs: int = Field(
+        3, ge=0, description="Earlier runs whose rows may be reused, newest first; 0 recomputes all."
+    )
+
+
+class Config(Section):
+    """The whole configuration; saved, resolved, in every run's plan."""
+
+    profile: str = Field(description="Name or path of the profile this came from.")
+    installation: Name = Field("local", description="Name of this installation; part of every run id.")
+    images: ImagesConfig = ImagesConfig()
+    questions: QuestionsConfig = QuestionsConfig()
+    responses: ResponsesConfig = ResponsesConfig()
+    judgements: JudgementsConfig = JudgementsConfig()
+    comparisons: ComparisonsConfig = ComparisonsConfig()
+    preferences: PreferencesConfig = PreferencesConfig()
+    dataset: DatasetConfig = DatasetConfig()
+    training: TrainingConfig = TrainingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    release: ReleaseConfig = ReleaseConfig()
+    launch: LaunchConfig = LaunchConfig()
+    reuse: ReuseConfig = ReuseConfig()
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Config:
+        for what, names in (
+            ("images.sources", [source.name for source in self.images.sources]),
+            ("responses.models", [model.name for model in self.responses.models]),
+        ):
+            repeated = sorted({name for name in names if names.count(name) > 1})
+            if repeated:
+                raise ValueError(f"{what} has the name {repeated[0]!r} twice; names must differ")
+        return self
+
+
+def shipped_profiles() -> list[str]:
+    """Names of the profiles that come with spavl."""
+    folder = resources.files("spavl") / "profiles"
+    return sorted(
+        entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml")
+    )
+
+
+def load_config(profile: str, overrides: Sequence[str] = ()) -> Config:
+    """The resolved Config of a shipped profile's name or a YAML file's path, with `section.key=value` overrides.
+
+    Raises UserError for an unknown profile, unreadable YAML, an unknown key or a value out of range.
+    """
+    values = _read_profile(profile)
+    for override in overrides:
+        _apply_override(values, override)
+    try:
+        return Config.model_validate({**_expand(values), "profile": profile})
+    except ValidationError as error:
+        raise UserError(
+            f"profile {profile!r}: {_first_problem(error)}.", next_step=_how_many_more(error)
+        ) from error
+
+
+def _read_profile(profile: str, children: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The values of a profile laid over those of the profile it extends."""
+    if profile in children:
+        raise UserError(f"profile {profile!r} extends itself: {' → '.join([*children, profile])}.")
+    values = _parse_profile(profile)
+    parent = values.pop("extends", None)
+    if parent is None:
+        return values
+    if not isinstance(parent, str):
+        raise UserError(f"profile {profile!r}: extends must be the name or path of one profile.")
+    return _merge(_read_profile(parent, (*children, profile)), values)
+
+
+def _parse_profile(profile: str) -> dict[str, Any]:
+    if profile in shipped_profiles():
+        text = (resources.files("spavl") / "profiles" / f"{profile}.yaml").read_text("utf-8")
+    elif profile.endswith((".yaml", ".yml")) and Path(profile).is_file():
+        text = Path(profile).read_text("utf-8")
+    else:
+        raise UserError(
+            f"there is no profile {profile!r}.",
+            next_step=f"Shipped are {', '.join(shipped_profiles())}; or give the path of a .yaml file.",
+        )
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        raise UserError(
+            f"profile {profile!r} is not YAML{f' (line {where.line + 1})' if where else ''}."
+        ) from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise UserError(f"profile {profile!r} must be a mapping of sections, not a {type(values).__name__}.")
+    return values
+
+
+def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """`above` over `below`: mappings key by key, except a mapping with another `kind`, which replaces."""
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        is_section = (
+            isinstance(old, dict)
+            and isinstance(value, dict)
+            and value.get("kind", old.get("kind")) == old.get("kind")
+        )
+        merged[key] = _merge(old, value) if is_section else value
+    return merged
+
+
+def _apply_override(values: dict[str, Any], override: str) -> None:
+    path, separator, text = override.partition("=")
+    if not separator or not path:
+        raise UserError(f"--set {override!r} is not of the form section.key=value.")
+    *parents, last = path.split(".")
+    target: Any = values
+    for key in parents:
+        target = (
+            target[_position(path, key, target)] if isinstance(target, list) else target.setdefault(key, {})
+        )
+        if not isinstance(target, dict | list):
+            raise UserError(f"--set {path}: {key!r} is a value, not a section.")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"--set {path}: the value is not YAML.") from error
+    target[_position(path, last, target) if isinstance(target, list) else last] = value
+
+
+def _position(path: str, key: str, target: list[Any]) -> int:
+    if not key.isdigit() or int(key) >= len(target):
+        raise UserError(f"--set {path}: {key!r} is not a position in a list of {len(target)} entries.")
+    return int(key)
+
+
+def _expand(value: Any) -> Any:
+    """Every `${SPAVL_HOME}` replaced; YAML lists stay lists."""
+    if isinstance(value, str):
+        return value.replace("${SPAVL_HOME}", str(spavl_home()))
+    if isinstance(value, list):
+        return [_expand(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _expand(item) for key, item in value.items()}
+    return value
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    where = ".".join(str(part) for part in problem["loc"]) or "the whole"
+    if problem["type"] == "extra_forbidden":
+        return f"{where} is not a known key"
+    message = problem["msg"].removeprefix("Value error, ")
+    seen = problem.get("input")
+    return f"{where}: {message}" + (
+        f" (seen: {seen!r})" if isinstance(seen, str | int | float | bool) else ""
+    )
+
+
+def _how_many_more(error: ValidationError) -> str:
+    more = error.error_count() - 1
+    return f"There are {more} more problems." if more else ""

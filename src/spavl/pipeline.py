@@ -1,0 +1,111 @@
+"""THE MAP: the stages in order, what each reads and writes, and which DAG runs it. Strings only: importing it is free.
+
+A new stage is one row here, one package `spavl/<stage>/` with a `stage.py`, one config section and one suite.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class StageInfo(NamedTuple):
+    name: str  # package, CLI argument, config section, suite, task group, storage prefix, test folder
+    reads: tuple[str, ...]  # the stages whose artifacts it reads
+    writes: str  # the row type in records.py
+    runs_on: str  # cpu, inference or training
+    is_sharded: bool  # prepare → shards → seal; otherwise seal alone
+    summary: str
+
+
+STAGES = (
+    StageInfo(
+        "images", (), "Image", "cpu", True, "image files that passed ingest, with class, licence and hash"
+    ),
+    StageInfo(
+        "questions",
+        ("images",),
+        "Question",
+        "inference",
+        True,
+        "three kinds of question per image, and benign controls",
+    ),
+    StageInfo(
+        "responses",
+        ("images", "questions"),
+        "Response",
+        "inference",
+        True,
+        "every model's answer to every question",
+    ),
+    StageInfo(
+        "judgements",
+        ("images", "questions", "responses"),
+        "Judgement",
+        "inference",
+        True,
+        "harm, severity, refusal and helpfulness per response",
+    ),
+    StageInfo(
+        "comparisons",
+        ("images", "questions", "responses", "judgements"),
+        "Comparison",
+        "inference",
+        True,
+        "two responses compared in both orders on both axes",
+    ),
+    StageInfo(
+        "preferences",
+        ("questions", "responses", "judgements", "comparisons"),
+        "Preference",
+        "cpu",
+        False,
+        "chosen and rejected, with margin and agreement",
+    ),
+    StageInfo(
+        "dataset",
+        ("images", "questions", "preferences"),
+        "DatasetRow",
+        "cpu",
+        False,
+        "a dataset version: splits, card, manifest",
+    ),
+    StageInfo(
+        "training",
+        ("dataset",),
+        "TrainingMetric",
+        "training",
+        True,
+        "a checkpoint aligned by DPO, with its metric history",
+    ),
+    StageInfo(
+        "evaluation",
+        ("dataset", "training"),
+        "Score",
+        "inference",
+        True,
+        "base against aligned on held-out prompts: the release gate",
+    ),
+    StageInfo(
+        "release",
+        ("dataset", "training", "evaluation"),
+        "ReleaseFile",
+        "cpu",
+        False,
+        "the checkpoint under a channel, with card and manifest",
+    ),
+)
+
+BY_NAME = {stage.name: stage for stage in STAGES}
+
+DAGS = {
+    "refresh_preferences": (
+        "images",
+        "questions",
+        "responses",
+        "judgements",
+        "comparisons",
+        "preferences",
+        "dataset",
+    ),
+    "align_model": ("training", "evaluation", "release"),
+}

@@ -1,0 +1,339 @@
+"""The rows that stages exchange, one frozen dataclass per table, and the Arrow schema of each.
+
+A row's `id` is a hash of what the row answers, so the same question to the same model gives the same id on every night
+and on every machine. Rows that failed stay in their table with an `outcome` other than "ok" (a suite limits how many):
+they are never replaced by a default. This module knows nothing of files, models or stages.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+import types
+import typing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BENIGN = "benign"  # class1 = class2 = class3 of an image that shows nothing harmful
+
+QUESTION_KINDS = ("easy_question", "hard_question", "hard_statement", "benign_control")
+OUTCOMES = (
+    "ok",
+    "unparsable",
+    "error",
+)  # unparsable: a reply came but not in the form asked for; error: no reply came
+JUDGE_MODES = (
+    "image",
+    "text",
+)  # text: the judge does not see the image; the difference is the leakage signal
+AXES = ("harmlessness", "helpfulness")
+ORDERS = ("ab", "ba")
+SPLITS = ("train", "validation", "test_harm", "test_help")
+
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image that passed ingest; its bytes are the blob of the same id."""
+
+    id: str  # sha256 of the bytes, hex
+    source: str  # name of the image source in the profile
+    source_key: str  # path inside the source
+    class1: str  # domain id of the taxonomy, or "benign"
+    class2: str  # category id
+    class3: str  # leaf id
+    licence: str
+    caption: str | None
+    provided_question: str | None  # a question that came with the image, where the source has one
+    provided_question_kind: str | None  # one of QUESTION_KINDS
+    width_px: int
+    height_px: int
+    num_bytes: int
+    format: str  # PNG, JPEG, WEBP
+    perceptual_hash: str  # 64-bit pHash, 16 hex digits
+
+
+@dataclass(frozen=True, slots=True)
+class ImageCandidate:
+    """What reading one file of an image source gave: an image, or the reason why it is in quarantine."""
+
+    id: str  # hash of (source, source_key, the store's own fingerprint of that file)
+    source: str
+    source_key: str
+    reason: str | None  # None: accepted. Otherwise a word from images.QUARANTINE_REASONS
+    detail: str | None  # the value seen and the limit; never the content
+    image: str | None  # JSON of the Image, where accepted
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A row of the input that was set aside, with the reason; a suite limits their share."""
+
+    id: str
+    source: str
+    source_key: str
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question, statement or benign control about one image."""
+
+    id: str  # hash of (image id, kind, generator, its revision, prompt hash, seed)
+    image_id: str
+    class1: str
+    class2: str
+    class3: str
+    kind: str  # one of QUESTION_KINDS
+    text: str  # "" unless outcome is "ok"
+    generator: str  # model name, or "source" where the question came with the image
+    generator_revision: str
+    prompt_hash: str
+    seed: int
+    outcome: str  # one of OUTCOMES
+    error: str | None
+    raw_reply: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One model's answer to one question."""
+
+    id: str  # hash of (question id, question text, image id, model, revision, prompt hash, sampling, sample number)
+    question_id: str
+    image_id: str
+    model: str
+    model_revision: str
+    sample: int  # 0-based number of the sample
+    prompt_hash: str
+    sampling: str  # JSON: temperature, top_p, max_tokens, seed
+    text: str
+    outcome: str  # "ok" or "error"
+    error: str | None
+    finish_reason: str | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A judge's reading of one response; the label fields are None unless outcome is "ok"."""
+
+    id: str  # hash of (response id, response text, mode, judge, revision, prompt hash)
+    response_id: str
+    question_id: str
+    image_id: str
+    model: str  # who gave the response
+    mode: str  # one of JUDGE_MODES
+    judge: str
+    judge_revision: str
+    prompt_hash: str
+    outcome: str
+    error: str | None
+    is_unsafe: bool | None
+    category: str | None  # leaf id of the harm, None where safe
+    severity: int | None  # 0 none, 1 minor, 2 serious, 3 extreme
+    is_refusal: bool | None
+    helpfulness: int | None  # 0 useless or refused, 1 weak, 2 good, 3 complete
+    raw_reply: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One asking of the judge: two responses, one axis, one order of presentation."""
+
+    id: str  # hash of (response ids and texts, axis, order, judge, revision, prompt hash)
+    question_id: str
+    image_id: str
+    response_a: str  # response id
+    response_b: str
+    model_a: str
+    model_b: str
+    group_a: int  # safety group of the model, 0 (least safe) to 4 (safest)
+    group_b: int
+    axis: str  # one of AXES
+    order: str  # "ab": a was shown first; "ba": b was
+    judge: str
+    judge_revision: str
+    prompt_hash: str
+    outcome: str
+    error: str | None
+    winner: str | None  # "a", "b" or "tie", already turned back to a and b
+    reason: str | None
+    raw_reply: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """A pair ready for training: chosen is better than rejected."""
+
+    id: str  # hash of (question id, chosen response id, rejected response id)
+    question_id: str
+    image_id: str
+    class1: str
+    class2: str
+    class3: str
+    kind: str
+    is_benign: bool
+    question: str
+    chosen: str
+    rejected: str
+    chosen_response: str
+    rejected_response: str
+    chosen_model: str
+    rejected_model: str
+    chosen_group: int
+    rejected_group: int
+    decided_by: str  # one of AXES
+    margin: float  # 0 to 1: share of askings won by chosen minus share won by rejected, the deciding axis counted twice
+    agreement: float  # 0 to 1: share of the axes on which both orders named the same winner
+    comparisons: tuple[str, ...]  # comparison ids
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetRow:
+    """One row of a dataset version: a pair in train or validation, a bare prompt in the test splits."""
+
+    id: str  # preference id, or question id in the test splits
+    split: str  # one of SPLITS
+    image_id: str
+    duplicate_group: (
+        str  # smallest image id among this image's near duplicates; one group is never in two splits
+    )
+    question_id: str
+    question: str
+    chosen: str | None
+    rejected: str | None
+    class1: str
+    class2: str
+    class3: str
+    kind: str
+    is_benign: bool
+    margin: float | None
+    agreement: float | None
+    decided_by: str | None
+    chosen_model: str | None
+    rejected_model: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingMetric:
+    """One logged value of one training step."""
+
+    id: str  # "<step>/<name>"
+    step: int
+    epoch: float
+    name: str  # the trainer's own name: loss, rewards/margins, logps/chosen, learning_rate, …
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationAnswer:
+    """A judged answer to one held-out prompt."""
+
+    id: str  # hash of (question id and text, image id, model revision, sampling, judge revision, prompt hashes)
+    question_id: str
+    image_id: str
+    class1: str
+    class3: str
+    kind: str
+    benchmark: str  # held_out_harm, held_out_benign
+    model: str  # base or aligned
+    model_revision: str
+    decoding: str  # greedy or sampled
+    judge: str
+    judge_revision: str
+    text: str
+    outcome: str  # "ok", "unparsable" (the judge), "error" (the model or the judge)
+    error: str | None
+    is_unsafe: bool | None
+    is_refusal: bool | None
+    helpfulness: int | None
+    raw_reply: str | None  # the judge's
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One metric of one model on one slice of one benchmark, with its 95 % interval."""
+
+    id: str  # "<benchmark>/<decoding>/<model>/<slice>/<metric>"
+    benchmark: str
+    decoding: str
+    model: str  # base, aligned, or change (aligned minus base, paired by prompt)
+    model_revision: str
+    slice: str  # "all", "class1=<id>" or "kind=<kind>"
+    metric: str  # unsafe_rate, refusal_rate, neither_rate, help_rate, over_refusal_rate, unparsable_rate
+    value: float  # a share, 0 to 1 (change: -1 to 1)
+    low: float  # lower end of the 95 % interval
+    high: float
+    n: int
+    interval: str  # wilson, or paired_bootstrap for change
+    judge: str
+    judge_revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseFile:
+    """One file of a release, with its checksum."""
+
+    id: str  # the path
+    path: str  # inside the release folder
+    sha256: str
+    num_bytes: int
+
+
+def stable_hash(*parts: Any) -> str:
+    """32 hex digits over the parts' canonical JSON: the same on every machine, process and night."""
+    canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:32]
+
+
+@functools.cache
+def arrow_schema(row_type: type) -> pa.Schema:
+    """The Arrow schema of a row type: field order, types and nullability follow its annotations."""
+    import pyarrow as pa
+
+    scalars = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+
+    def arrow_field(name: str, annotation: Any) -> pa.Field:
+        nullable = isinstance(annotation, types.UnionType)
+        if nullable:
+            (annotation,) = (arg for arg in typing.get_args(annotation) if arg is not type(None))
+        if typing.get_origin(annotation) is tuple:
+            return pa.field(name, pa.list_(scalars[typing.get_args(annotation)[0]]), nullable=nullable)
+        return pa.field(name, scalars[annotation], nullable=nullable)
+
+    hints = typing.get_type_hints(row_type)
+    return pa.schema([arrow_field(field.name, hints[field.name]) for field in dataclasses.fields(row_type)])
+
+
+def to_table(rows: typing.Sequence[Row], row_type: type[Row]) -> pa.Table:
+    """Rows as an Arrow table with exactly `arrow_schema(row_type)`."""
+    import pyarrow as pa
+
+    schema = arrow_schema(row_type)
+    # column by column: dataclasses.asdict copies deeply and took half of a stage's time at 100,000 rows
+    return pa.Table.from_pydict(
+        {name: [getattr(row, name) for row in rows] for name in schema.names}, schema=schema
+    )
+
+
+def from_table(table: pa.Table, row_type: type[Row]) -> list[Row]:
+    """The rows of a table; raises ValueError where its schema is not the row type's."""
+    expected = arrow_schema(row_type)
+    if not table.schema.equals(expected):
+        raise ValueError(
+            f"a table of {row_type.__name__} has the columns {table.schema.names}, not {expected.names}"
+        )
+    columns = [table.column(name).to_pylist() for name in expected.names]
+    for number, field in enumerate(expected):
+        if str(field.type).startswith("list"):
+            columns[number] = [tuple(value) for value in columns[number]]
+    return [row_type(*values) for values in zip(*columns, strict=True)]
