@@ -1,0 +1,65 @@
+"""What a suite found, in plain words: numbers, limits, reasons and row ids, never a cell with content."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Result:
+    """One expectation's result."""
+
+    expectation: str  # type(columns where condition)
+    severity: str  # critical, warning, info
+    passed: bool
+    saw: str  # the value in words
+    limit: str  # what it had to be, in words
+    reason: str
+    observed: float | None  # the value, where it is one number
+    unexpected_count: int | None  # rows that are not as expected, where rows were looked at
+    unexpected_percent: float | None  # of the rows looked at, 0 to 100
+    row_ids: tuple[str, ...]  # some of those rows
+
+    def line(self) -> str:
+        """`type(columns) saw …, limit … (reason)`."""
+        return f"{self.expectation} saw {self.saw}, limit {self.limit} ({self.reason})"
+
+
+@dataclass(frozen=True)
+class Report:
+    """One suite's results on one table, in the order of the suite."""
+
+    suite: str  # the stage
+    sha256: str  # of the suite's text
+    passed: bool  # no critical expectation failed
+    num_rows: int
+    results: tuple[Result, ...]
+
+    def failures(self, severity: str | None = None) -> list[Result]:
+        """The results that did not pass, critical ones first; of one severity where given."""
+        failed = [
+            result for result in self.results if not result.passed and severity in (None, result.severity)
+        ]
+        return sorted(failed, key=lambda result: result.severity != "critical")
+
+    def one_line(self) -> str:
+        """The first failure with its value and limit and how many more there are, or how many passed."""
+        failed = self.failures()
+        if not failed:
+            return f"{self.suite}: all {len(self.results)} expectations passed"
+        more = f", and {len(failed) - 1} more failed" if len(failed) > 1 else ""
+        weight = "" if not self.passed else f"{failed[0].severity}: "
+        return f"{self.suite}: {weight}{failed[0].line()}{more}"
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values only; `Report.from_json` reads it back."""
+        return dataclasses.asdict(self)
+
+    @staticmethod
+    def from_json(values: dict[str, Any]) -> Report:
+        results = tuple(
+            Result(**{**result, "row_ids": tuple(result["row_ids"])}) for result in values["results"]
+        )
+        return Report(**{**values, "results": results})

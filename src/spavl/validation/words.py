@@ -1,0 +1,68 @@
+"""Limits and values in words, for one line in a terminal, a log or the Airflow UI."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from spavl.validation.suite import Expectation
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NO_VALUE = "no value to check"
+
+
+def limit_in_words(expectation: Expectation) -> str:
+    """`>= 0.25`, `0.3 to 0.7`, `one of ok`, `unique`; with the share of rows where not all must."""
+    kwargs = expectation.kwargs
+    words = _bounds(kwargs) or _rule(expectation)
+    share = kwargs.get("mostly")
+    return words if share is None else f"{words} in >= {share:.2%} of rows"
+
+
+def _bounds(kwargs: Mapping[str, Any]) -> str:
+    low, high = kwargs.get("min_value"), kwargs.get("max_value")
+    above, below = ">" if kwargs.get("strict_min") else ">=", "<" if kwargs.get("strict_max") else "<="
+    parts = [f"{above} {low:g}"] if low is not None else []
+    return " and ".join(parts + ([f"{below} {high:g}"] if high is not None else []))
+
+
+def _rule(expectation: Expectation) -> str:
+    kwargs = expectation.kwargs
+    if "value_set" in kwargs:
+        values = ", ".join(map(str, kwargs["value_set"]))
+        return f"{_set_word(expectation.type)} {values}"
+    if "regex" in kwargs:
+        return f"{'not ' if '_not_' in expectation.type else ''}like {kwargs['regex']}"
+    for word in ("unique", "not_be_null", "be_null", "json_parseable", "be_equal"):
+        if expectation.type.endswith(word):
+            return word.removeprefix("be_").replace("_", " ").replace("not be", "not")
+    return f"first {'>=' if kwargs.get('or_equal') else '>'} second"
+
+
+def _set_word(expectation_type: str) -> str:
+    for ending, word in (("contain_set", "all of"), ("equal_set", "exactly"), ("not_be_in_set", "none of")):
+        if expectation_type.endswith(ending):
+            return word
+    return "one of"
+
+
+def saw_in_words(expectation: Expectation, found: Mapping[str, Any], rows: pd.DataFrame) -> str:
+    """The value an expectation saw; `rows` are those it looked at. Words come from the suite, never from a cell."""
+    if not found:
+        return NO_VALUE
+    if found.get("unexpected_percent") is not None:
+        num_rows = found["element_count"] - (found.get("missing_count") or 0)
+        return f"{found['unexpected_count']} of {num_rows} rows outside ({found['unexpected_percent']:.3g} %)"
+    if "value_set" in expectation.kwargs:
+        return _set_difference(expectation, rows)
+    observed = found.get("observed_value")
+    return f"{observed:.4g}" if isinstance(observed, int | float) else NO_VALUE
+
+
+def _set_difference(expectation: Expectation, rows: pd.DataFrame) -> str:
+    seen, limit = set(rows[expectation.columns[0]].dropna()), expectation.kwargs["value_set"]
+    missing = [str(value) for value in limit if value not in seen]
+    num_others = len(seen - set(limit))
+    return f"{len(seen)} values, {num_others} others, missing: {', '.join(missing) or 'none'}"
