@@ -1,0 +1,174 @@
+"""The command line: `spavl --help`. Parses, calls one function, prints one outcome line; everything else is elsewhere."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import traceback
+from collections.abc import Sequence
+
+from spavl.errors import EXIT_BUG, SpavlError
+from spavl.pipeline import DAGS, STAGES
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 done, 1 bug, 2 user's mistake, 3 check failed, 75 try again."""
+    arguments = _parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    for noisy in ("httpx", "openai", "great_expectations", "botocore", "aiobotocore"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)  # they log request lines, and some of them content
+    return _run(arguments)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from spavl import commands
+    from spavl.outcome import Outcome, emit, verdict_of
+
+    subject = getattr(arguments, "stage", None) or arguments.command
+    step = arguments.command if arguments.command in ("prepare", "seal") else ""
+    run_id = getattr(arguments, "run_id", None) or ""
+    try:
+        outcome = commands.COMMANDS[arguments.command](arguments)
+    except SpavlError as error:
+        print(f"spavl: {error}", file=sys.stderr)
+        outcome = Outcome(
+            subject,
+            step,
+            run_id,
+            verdict_of(error.exit_code),
+            error.exit_code,
+            error=error.message,
+            next_step=error.next_step,
+        )
+    except KeyboardInterrupt:
+        outcome = Outcome(
+            subject,
+            step,
+            run_id,
+            "again",
+            130,
+            error="interrupted",
+            next_step="Run the same command again; it goes on where it stopped.",
+        )
+    except Exception as error:
+        traceback.print_exc()
+        outcome = Outcome(
+            subject,
+            step,
+            run_id,
+            "failed",
+            EXIT_BUG,
+            error=f"bug: {type(error).__name__}",
+            next_step="The traceback is in the log.",
+        )
+    if outcome is None:
+        return 0
+    if outcome.exit_code:
+        commands.keep_failure(outcome)
+    emit(outcome)
+    return outcome.exit_code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="spavl", description="Nightly safety-preference data and aligned vision-language models."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _run_commands(commands)
+    _stage_commands(commands)
+    _channel_commands(commands)
+    _looking_commands(commands)
+    return parser
+
+
+def _run_commands(commands: argparse._SubParsersAction) -> None:
+    plan = commands.add_parser("plan", help="write the plan of one run, once")
+    plan.add_argument("--dag", required=True, choices=list(DAGS))
+    plan.add_argument(
+        "--airflow-run-id",
+        required=True,
+        help="any word that names the run; the same word gives the same run id",
+    )
+    plan.add_argument(
+        "--logical-date", help="ISO time the run stands for; a refresh of a past night is refused"
+    )
+    plan.add_argument(
+        "--dataset-run", help="run whose dataset version is aligned on; default: the channel's head"
+    )
+    _profile_arguments(plan)
+    run = commands.add_parser("run", help="plan and run all stages here, without Airflow")
+    run.add_argument("--dag", choices=list(DAGS), help="only this one; default: both, one after the other")
+    run.add_argument(
+        "--name", help="name of the run; the same name goes on with the same run; default: a new one"
+    )
+    _profile_arguments(run)
+
+
+def _stage_commands(commands: argparse._SubParsersAction) -> None:
+    for step, words in (
+        ("prepare", "write a stage's work list"),
+        ("seal", "check a stage's rows and record them"),
+    ):
+        parser = commands.add_parser(step, help=words)
+        parser.add_argument(
+            "stage", choices=[stage.name for stage in STAGES if stage.is_sharded or step == "seal"]
+        )
+        parser.add_argument("--run-id", required=True)
+    for stage in STAGES:
+        parser = commands.add_parser(stage.name, help=f"run a stage, or one shard of it: {stage.summary}")
+        parser.add_argument("--run-id", required=True)
+        parser.add_argument(
+            "--group", help="only this group's shard, as `prepare` listed it; default: all steps of the stage"
+        )
+        parser.add_argument("--shard", default="0/1", help="i/n, 0-based")
+
+
+def _channel_commands(commands: argparse._SubParsersAction) -> None:
+    releases = commands.add_parser("releases", help="show a channel's history")
+    releases.add_argument("--channel", default="stable")
+    rollback = commands.add_parser(
+        "rollback", help="point a channel back to an earlier entry, by a new entry"
+    )
+    rollback.add_argument("--channel", default="stable")
+    rollback.add_argument("--to", type=int, help="entry number; default: the one before the head's")
+    rollback.add_argument("--reason", required=True, help="why, for the log")
+    prune = commands.add_parser(
+        "prune", help="show what no channel entry or kept run reaches, and remove it with --yes"
+    )
+    prune.add_argument(
+        "--keep-runs", type=int, default=7, help="newest runs that are kept whatever the channels say"
+    )
+    prune.add_argument("--yes", action="store_true", help="remove what is shown")
+
+
+def _looking_commands(commands: argparse._SubParsersAction) -> None:
+    status = commands.add_parser("status", help="show runs and how far each stage is")
+    status.add_argument("--run-id", help="only this run")
+    report = commands.add_parser("report", help="write a run's HTML report")
+    report.add_argument("--run-id", required=True)
+    report.add_argument(
+        "--show-text", action="store_true", help="include question and answer texts; off, rows are ids"
+    )
+    config = commands.add_parser("config", help="print a profile, resolved")
+    _profile_arguments(config)
+    doctor = commands.add_parser("doctor", help="say what this machine lacks for a profile")
+    _profile_arguments(doctor)
+
+
+def _profile_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--profile", default="demo", help="name of a shipped profile, or path of a .yaml file (default: demo)"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="SECTION.KEY=VALUE",
+        dest="overrides",
+        help="override one value; may be repeated",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

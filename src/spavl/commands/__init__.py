@@ -1,0 +1,38 @@
+"""One function per command of the command line: parsed arguments in, outcome out. COMMANDS is the set."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from collections.abc import Callable
+
+from spavl.artifacts.record import stage_folder
+from spavl.artifacts.store import open_store
+from spavl.commands import channels, looking, pruning, running
+from spavl.errors import SpavlError
+from spavl.outcome import Outcome
+from spavl.pipeline import BY_NAME, STAGES
+from spavl.plan import check_run_id
+
+COMMANDS: dict[str, Callable[[argparse.Namespace], Outcome | None]] = {
+    "plan": running.plan,
+    "prepare": running.prepare,
+    "seal": running.seal,
+    "run": running.run,
+    **{stage.name: running.stage for stage in STAGES},
+    "releases": channels.releases,
+    "rollback": channels.rollback,
+    "prune": pruning.prune,
+    "status": looking.status,
+    "report": looking.report,
+    "config": looking.config,
+    "doctor": looking.doctor,
+}
+
+
+def keep_failure(outcome: Outcome) -> None:
+    """Leave a stage's failure beside its parts, where the report reads it; a store that is away is told by the outcome itself."""
+    if outcome.stage in BY_NAME:
+        with contextlib.suppress(SpavlError, OSError):
+            path = f"{stage_folder(check_run_id(outcome.run_id), outcome.stage)}/failure.json"
+            open_store().write(path, outcome.to_line().encode())

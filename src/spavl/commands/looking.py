@@ -1,0 +1,105 @@
+"""Commands that look and change nothing: `status`, `report`, `config` and `doctor`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from spavl import worklist
+from spavl.artifacts.record import read_record, stage_folder
+from spavl.artifacts.store import Store, open_store
+from spavl.config import load_config
+from spavl.outcome import Outcome
+from spavl.pipeline import DAGS
+from spavl.plan import Plan, read_plan
+
+
+def status(arguments: argparse.Namespace) -> Outcome:
+    store = open_store()
+    runs = (
+        [arguments.run_id]
+        if arguments.run_id
+        else [run for run in store.names("runs") if store.exists(f"runs/{run}/plan.json")]
+    )
+    plans = sorted((read_plan(store, run) for run in runs), key=lambda plan: plan.created_at)
+    table = Table(title=f"runs in {store.url}")
+    for column in ("run", "DAG", "planned (UTC)", "stages"):
+        table.add_column(column, no_wrap=column != "stages")
+    for plan in plans:
+        words = plan.skip_reason or ", ".join(
+            f"{stage} {stage_status(store, plan, stage)}" for stage in DAGS[plan.dag]
+        )
+        table.add_row(plan.run_id, plan.dag, plan.created_at, words)
+    Console(stderr=True, width=None if sys.stderr.isatty() else 160).print(
+        table if plans else f"no runs in {store.url}"
+    )
+    return Outcome("status", counts={"runs": len(plans)})
+
+
+def stage_status(store: Store, plan: Plan, stage: str) -> str:
+    """done, check failed, 40 % or not begun."""
+    if read_record(store, plan.run_id, stage):
+        return "done"
+    if store.exists(f"{stage_folder(plan.run_id, stage)}/evidence/report.json"):
+        return "check failed"
+    known = worklist.read(store, plan.run_id, stage)
+    if known is None:
+        return "not begun"
+    todo = [(row.group, row.shard, row.chunk) for row in known.rows if row.shard >= 0]
+    finished = {key for key in set(todo) if store.exists(worklist.part_path(plan.run_id, stage, *key))}
+    return f"{sum(key in finished for key in todo) / max(len(todo), 1):.0%}"
+
+
+def report(arguments: argparse.Namespace) -> Outcome:
+    """Write `runs/<run id>/report.html` and say where it is."""
+    from spavl.report import build_report
+
+    store = open_store()
+    plan = read_plan(store, arguments.run_id)
+    path = f"runs/{plan.run_id}/report{'-with-text' if arguments.show_text else ''}.html"
+    store.write(path, build_report(store, plan.run_id, show_text=arguments.show_text).encode())
+    return Outcome("report", run_id=plan.run_id, links={"report": store.url_of(path)})
+
+
+def config(arguments: argparse.Namespace) -> None:
+    """The profile with all defaults, as YAML on standard output."""
+    resolved = load_config(arguments.profile, arguments.overrides)
+    print(
+        yaml.safe_dump(
+            resolved.model_dump(mode="json", exclude={"profile"}), sort_keys=False, allow_unicode=True
+        ),
+        end="",
+    )
+
+
+def doctor(arguments: argparse.Namespace) -> Outcome:
+    from spavl.commands.doctor import examine
+
+    findings = examine(load_config(arguments.profile, arguments.overrides))
+    table = Table(title=f"profile {arguments.profile}")
+    for column in ("", "what", "finding", "remedy"):
+        table.add_column(column)
+    for finding in findings:
+        table.add_row(
+            "[green]✓" if finding.is_ok else "[red]✗",
+            finding.what,
+            finding.seen,
+            "" if finding.is_ok else finding.remedy,
+        )
+    Console(stderr=True).print(table)
+    missing = [finding for finding in findings if not finding.is_ok]
+    if missing:
+        words = "; ".join(f"{finding.what}: {finding.seen}" for finding in missing)
+        return Outcome(
+            "doctor",
+            verdict="failed",
+            exit_code=2,
+            counts={"missing": len(missing)},
+            error=words,
+            next_step=missing[0].remedy,
+        )
+    return Outcome("doctor", counts={"missing": 0, "examined": len(findings)})

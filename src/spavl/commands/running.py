@@ -1,0 +1,161 @@
+"""Commands that plan and run: `plan`, `prepare`, `<stage>`, `seal` and `run`."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import sys
+import uuid
+
+from spavl import runner
+from spavl.artifacts.store import Store, open_store
+from spavl.errors import UserError
+from spavl.launch import StepFailed, run_command, run_group
+from spavl.launch.command import report_command, stage_command
+from spavl.outcome import Outcome
+from spavl.pipeline import BY_NAME, DAGS
+from spavl.plan import Plan, check_run_id, make_plan, read_plan
+from spavl.worklist import parse_shard
+
+
+def plan(arguments: argparse.Namespace) -> Outcome:
+    made = make_plan(
+        open_store(),
+        dag=arguments.dag,
+        airflow_run_id=arguments.airflow_run_id,
+        profile=arguments.profile,
+        overrides=arguments.overrides,
+        logical_date=_time(arguments.logical_date),
+        dataset_run=arguments.dataset_run,
+    )
+    return _plan_outcome(made)
+
+
+def prepare(arguments: argparse.Namespace) -> Outcome:
+    store, made = _planned(arguments)
+    return runner.prepare(store, made, arguments.stage)
+
+
+def seal(arguments: argparse.Namespace) -> Outcome:
+    store, made = _planned(arguments)
+    return runner.seal(store, made, arguments.stage)
+
+
+def stage(arguments: argparse.Namespace) -> Outcome:
+    """One shard where --group is given; otherwise all steps of the stage, in this process."""
+    store, made = _planned(arguments)
+    name = arguments.command
+    if arguments.group:
+        return runner.work(store, made, name, arguments.group, *parse_shard(arguments.shard))
+    if not BY_NAME[name].is_sharded:
+        return runner.seal(store, made, name)
+    for group in runner.prepare(store, made, name).groups:
+        for shard in range(group["num_shards"]):
+            runner.work(store, made, name, group["group"], shard, group["num_shards"])
+    return runner.seal(store, made, name)
+
+
+def run(arguments: argparse.Namespace) -> Outcome:
+    """Plan and run both DAGs' stages through the local launcher, the code path that Airflow takes."""
+    name = arguments.name or f"cli-{uuid.uuid4().hex[:8]}"
+    outcome = Outcome("run")
+    for dag in [arguments.dag] if arguments.dag else list(DAGS):
+        made = make_plan(
+            open_store(),
+            dag=dag,
+            airflow_run_id=name,
+            profile=arguments.profile,
+            overrides=arguments.overrides,
+        )
+        _say(f"{dag}: run {made.run_id}")
+        if made.skip_reason:
+            _say(f"{dag}: skipped: {made.skip_reason}")
+            outcome = _plan_outcome(made)
+            continue
+        outcome = _run_stages(made, DAGS[dag])
+        if outcome.exit_code:
+            break
+    return outcome
+
+
+def _run_stages(made: Plan, stages: tuple[str, ...]) -> Outcome:
+    """Every stage as the launcher's processes; the report is written also after a failure."""
+    launch = made.resolved.launch
+    outcome = Outcome("run", run_id=made.run_id)
+    try:
+        for name in stages:
+            outcome = _run_stage(name, made)
+            _say(
+                f"{name}: {outcome.verdict}, "
+                + ", ".join(f"{value} {key}" for key, value in outcome.counts.items())
+            )
+    except StepFailed as failure:
+        outcome = failure.outcome
+    report = run_command(report_command(made.run_id), timeout_s=launch.timeout_s, on_line=_say)
+    return Outcome(
+        "run",
+        outcome.stage,
+        made.run_id,
+        outcome.verdict,
+        outcome.exit_code,
+        outcome.counts,
+        [],
+        outcome.error,
+        outcome.next_step,
+        report.links,
+    )
+
+
+def _run_stage(name: str, made: Plan) -> Outcome:
+    launch = made.resolved.launch
+    common = {"timeout_s": launch.timeout_s, "num_threads": launch.num_threads, "on_line": _say}
+    if BY_NAME[name].is_sharded:
+        prepared = run_command(stage_command(name, "prepare", made.run_id), **common)
+        for group in prepared.groups:
+            run_group(
+                name,
+                made.run_id,
+                group["group"],
+                group["num_shards"],
+                max_parallel=launch.max_parallel_shards,
+                **common,
+            )
+    return run_command(stage_command(name, "seal", made.run_id), **common)
+
+
+def _planned(arguments: argparse.Namespace) -> tuple[Store, Plan]:
+    check_run_id(arguments.run_id)
+    store = open_store()
+    made = read_plan(store, arguments.run_id)
+    name = getattr(arguments, "stage", None) or arguments.command
+    if name not in DAGS[made.dag]:
+        raise UserError(
+            f"run {made.run_id} is a {made.dag} run, which has no stage `{name}`.",
+            next_step=f"Its stages are {', '.join(DAGS[made.dag])}.",
+        )
+    return store, made
+
+
+def _plan_outcome(made: Plan) -> Outcome:
+    verdict = "skipped" if made.skip_reason else "done"
+    return Outcome(
+        "plan",
+        run_id=made.run_id,
+        verdict=verdict,
+        counts={"reuse_runs": len(made.reuse_runs)},
+        next_step=made.skip_reason,
+    )
+
+
+def _time(text: str | None) -> datetime.datetime | None:
+    if not text:
+        return None
+    try:
+        time = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        raise UserError(f"--logical-date {text!r} is not an ISO time.") from None
+    return time if time.tzinfo else time.replace(tzinfo=datetime.UTC)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

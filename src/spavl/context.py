@@ -1,0 +1,97 @@
+"""The StageContext that the runner hands to a stage: the plan, the store and nothing else."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from spavl import records
+from spavl.artifacts.record import Record, read_record, read_rows
+from spavl.artifacts.store import Store
+from spavl.config import Config, Section
+from spavl.errors import UserError
+from spavl.pipeline import BY_NAME
+from spavl.plan import Plan
+
+log = logging.getLogger("spavl")
+PROGRESS_EVERY_S = 2.0
+
+
+class RunContext:
+    """One stage of one run, as `spavl.stage.StageContext` describes it."""
+
+    def __init__(self, store: Store, plan: Plan, stage: str, scratch: Path) -> None:
+        self.run_id = plan.run_id
+        self.config: Config = plan.resolved
+        self.store = store
+        self.scratch = scratch
+        self._plan = plan
+        self._stage = stage
+        self._rows: dict[str, list[Any]] = {}
+        self._progress = Progress(stage)
+
+    def section(self) -> Section:
+        return getattr(self.config, self._stage)
+
+    def record(self, stage: str) -> Record:
+        run_id = self._plan.inputs.get(stage, {}).get("run_id", self.run_id)
+        record = read_record(self.store, run_id, stage)
+        if record is None:
+            raise UserError(
+                f"`{self._stage}` reads `{stage}`, which run {run_id} has not made.",
+                next_step=f"Run `spavl {stage} --run-id {run_id}` first.",
+            )
+        expected = self._plan.inputs.get(stage, {}).get("fingerprint", record.fingerprint)
+        if record.fingerprint != expected:
+            raise UserError(
+                f"`{stage}` of run {run_id} is not the one this run was planned with.",
+                next_step="Start a new run.",
+            )
+        return record
+
+    def rows(self, stage: str) -> list[Any]:
+        if stage not in self._rows:
+            self._rows[stage] = read_rows(
+                self.store, self.record(stage), getattr(records, BY_NAME[stage].writes)
+            )
+        return self._rows[stage]
+
+    def revision(self, model_name: str) -> str:
+        try:
+            return self._plan.revisions[model_name]
+        except KeyError:
+            raise UserError(
+                f"the plan knows no model {model_name!r}.",
+                next_step=f"It pins {', '.join(self._plan.revisions)}.",
+            ) from None
+
+    def previous(self, stage: str) -> Record | None:
+        known = self._plan.previous.get(stage)
+        return read_record(self.store, known["run_id"], stage) if known else None
+
+    def progress(self, done: int, total: int, note: str = "") -> None:
+        self._progress(done, total, note)
+
+
+class Progress:
+    """One line at most every PROGRESS_EVERY_S, and one at the end: how far, how fast, how long still."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._started = self._shown = time.monotonic()
+        self._first: int | None = None  # a resumed stage begins above 0: speed counts from there
+
+    def __call__(self, done: int, total: int, note: str = "") -> None:
+        now = time.monotonic()
+        if self._first is None:
+            self._first = done
+        if done < total and now - self._shown < PROGRESS_EVERY_S:
+            return
+        self._shown = now
+        speed = (done - self._first) / max(now - self._started, 1e-9)
+        rest = f", {speed:.0f}/s, {(total - done) / speed:.0f} s left" if speed > 0 and done < total else ""
+        share = f"{done / total:.0%}" if total else "100%"
+        print(f"{self._what}: {done}/{total} ({share}{rest}) {note}".rstrip(), file=sys.stderr, flush=True)
