@@ -1,0 +1,171 @@
+"""Stage `images`: prepare lists the sources, work reads and decodes each file, seal drops duplicates and splits off quarantine."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import functools
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
+
+from spavl.config import ImagesConfig, ImageSource
+from spavl.errors import UserError
+from spavl.images.candidates import Candidate, candidates, check_source
+from spavl.images.decoding import decode
+from spavl.images.folder import SourceFolder
+from spavl.images.quarantine import Rejected
+from spavl.images.table import parse_table
+from spavl.records import Image, ImageCandidate, Quarantined, stable_hash
+from spavl.stage import Chunk, Sealed, StageContext, WorkItem
+from spavl.taxonomy import load_taxonomy
+
+PART = ImageCandidate
+TABLE = Image
+
+_RULES = (
+    "1"  # raised whenever the code decides differently on the same bytes: rows of former rules are not reused
+)
+_NUM_READERS = 4  # files read at once: hides S3's latency; each may hold one decoded image of max_pixels
+
+
+def prepare(context: StageContext) -> list[WorkItem]:
+    """One item per CSV row or file of each source; raises UserError where a source's config or table is wrong."""
+    config: ImagesConfig = context.section()
+    if not config.sources:
+        raise UserError(
+            "images.sources is empty: there is nothing to read.", next_step="Name a source in the profile."
+        )
+    items = []
+    for source in config.sources:
+        items += _items(source, config)
+    return items
+
+
+def work(context: StageContext, group: str, chunks: Iterator[Chunk]) -> Iterator[ImageCandidate]:
+    """One ImageCandidate per item, in order; the bytes of accepted images become blobs."""
+    config: ImagesConfig = context.section()
+    source = next(source for source in config.sources if source.name == group)
+    ingest = functools.partial(_candidate_row, context, source, SourceFolder(source.name, source.url))
+    with ThreadPoolExecutor(_NUM_READERS) as pool:
+        for chunk in chunks:
+            yield from pool.map(ingest, chunk.items)
+
+
+def seal(context: StageContext, rows: list[ImageCandidate]) -> Sealed:
+    """Images by (source, key), the first of identical bytes kept; everything else is in the table `quarantine`."""
+    images: dict[str, Image] = {}
+    quarantine = []
+    for row in sorted(rows, key=lambda row: (row.source, row.source_key, row.id)):
+        if row.image is None:
+            quarantine.append(Quarantined(row.id, row.source, row.source_key, row.reason, row.detail))
+            continue
+        image = Image(**json.loads(row.image))
+        kept = images.setdefault(image.id, image)
+        if kept is not image:
+            detail = f"the same bytes as {kept.source}: {kept.source_key}"
+            quarantine.append(Quarantined(row.id, row.source, row.source_key, "duplicate", detail))
+    return Sealed(list(images.values()), _counts(rows, images, quarantine), {"quarantine": quarantine})
+
+
+def _items(source: ImageSource, config: ImagesConfig) -> Iterator[WorkItem]:
+    taxonomy = load_taxonomy()
+    check_source(source, taxonomy)
+    folder = SourceFolder(source.name, source.url)
+    files = folder.listing()
+    if not files:
+        raise UserError(
+            f"image source {source.name!r}: {source.url!r} has no files.",
+            next_step="Set its url to a folder of images.",
+        )
+    table = None
+    if source.table is not None:
+        table = parse_table(
+            _table_bytes(source, folder, list(files)), f"image source {source.name!r}: {source.table}"
+        )
+    decided_by = [
+        _RULES,
+        metadata.version("pillow"),
+        metadata.version("imagehash"),
+        source.name,
+        source.licence,
+    ]
+    decided_by += [config.max_file_bytes, config.max_pixels, config.min_side_px, config.max_question_chars]
+    seen: collections.Counter[Candidate] = collections.Counter()
+    for candidate in candidates(source, files, table, config, taxonomy):
+        said = {**candidate.payload(), "classes": taxonomy.classes(candidate.leaf)}
+        # Identical rows of a table differ only by their count, so that a row added above them changes no id
+        yield WorkItem(stable_hash("images", decided_by, said, seen[candidate]), source.name, said)
+        seen[candidate] += 1
+
+
+def _table_bytes(source: ImageSource, folder: SourceFolder, keys: list[str]) -> bytes:
+    if source.table not in keys:
+        tables = ", ".join(key for key in keys if key.lower().endswith(".csv")) or "none"
+        raise UserError(
+            f"image source {source.name!r}: there is no table {source.table!r} under {source.url!r}.",
+            next_step=f"CSV files there: {tables}.",
+        )
+    try:
+        return folder.read(source.table)
+    except Rejected as rejected:
+        raise UserError(
+            f"image source {source.name!r}: the table {source.table!r}: {rejected.detail}."
+        ) from None
+
+
+def _candidate_row(
+    context: StageContext, source: ImageSource, folder: SourceFolder, item: WorkItem
+) -> ImageCandidate:
+    key = item.payload["source_key"]
+    try:
+        image = _ingest(context, source, folder, item)
+    except Rejected as rejected:
+        return ImageCandidate(item.id, source.name, key, rejected.reason, rejected.detail, None)
+    return ImageCandidate(item.id, source.name, key, None, None, json.dumps(dataclasses.asdict(image)))
+
+
+def _ingest(context: StageContext, source: ImageSource, folder: SourceFolder, item: WorkItem) -> Image:
+    """The Image of one item, its bytes stored; raises Rejected."""
+    config: ImagesConfig = context.section()
+    said = item.payload
+    if said["reason"] is not None:
+        raise Rejected(said["reason"], said["detail"])
+    _check_num_bytes(said["num_bytes"], config.max_file_bytes)
+    content = folder.read(said["source_key"])
+    _check_num_bytes(len(content), config.max_file_bytes)  # it may have grown since it was listed
+    decoded = decode(
+        content, said["source_key"], max_pixels=config.max_pixels, min_side_px=config.min_side_px
+    )
+    class1, class2, class3 = said["classes"]
+    return Image(
+        id=context.store.put_blob(content),
+        source=source.name,
+        source_key=said["source_key"],
+        class1=class1,
+        class2=class2,
+        class3=class3,
+        licence=source.licence,
+        caption=said["caption"],
+        provided_question=said["question"],
+        provided_question_kind=said["question_kind"],
+        num_bytes=len(content),
+        **dataclasses.asdict(decoded),
+    )
+
+
+def _check_num_bytes(num_bytes: int, max_file_bytes: int) -> None:
+    if num_bytes == 0:
+        raise Rejected("empty_file", "0 bytes")
+    if num_bytes > max_file_bytes:
+        raise Rejected("too_large_bytes", f"{num_bytes} bytes; at most {max_file_bytes}")
+
+
+def _counts(
+    rows: list[ImageCandidate], images: dict[str, Image], quarantine: list[Quarantined]
+) -> dict[str, int]:
+    reasons = collections.Counter(f"quarantined.{row.reason}" for row in quarantine)
+    classes = collections.Counter(f"class1.{image.class1}" for image in images.values())
+    totals = {"candidates": len(rows), "images": len(images), "quarantined": len(quarantine)}
+    return {**totals, **dict(sorted(reasons.items())), **dict(sorted(classes.items()))}

@@ -1,0 +1,107 @@
+"""Which of two responses is preferred, from the askings of one pair. Pure, and symmetric in a and b.
+
+Per axis, the judge was asked in both orders. Both orders name the same winner (or both a tie): that is the
+axis's verdict. They differ: a tie, and counted as inconsistent, since only the order differed (position
+bias). One of them is not ok: the axis is undecided. Harmlessness decides; where it ties, helpfulness does;
+where both tie, the pair is dropped. An undecided axis on the way drops the pair. On a harm prompt helpfulness
+never puts an unsafe response over a safe one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from spavl.records import AXES, ORDERS, Comparison
+
+REASONS_TO_DROP = ("tie", "unparsable", "conflict", "unlabelled", "low_agreement")
+
+
+@dataclass(frozen=True, slots=True)
+class AxisVerdict:
+    """What both orders of one axis say together."""
+
+    winner: str | None  # "a", "b", "tie"; None: undecided, an asking was not ok
+    is_consistent: bool  # both orders were ok and named the same
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The outcome of one pair: either winner and decided_by, or the reason why it was dropped."""
+
+    winner: str | None  # "a" or "b"
+    decided_by: str | None  # one of AXES
+    dropped: str | None  # one of REASONS_TO_DROP
+    margin: float  # of the winner over the pair's askings, see `margin`; 0 where dropped
+    agreement: float  # 0 to 1: share of the axes with is_consistent
+    verdicts: Mapping[str, AxisVerdict]  # by axis
+
+
+def axis_verdict(ab: Comparison, ba: Comparison) -> AxisVerdict:
+    """The verdict of the two askings of one axis."""
+    if ab.outcome != "ok" or ba.outcome != "ok":
+        return AxisVerdict(None, False)
+    if ab.winner == ba.winner:
+        return AxisVerdict(ab.winner, True)
+    return AxisVerdict("tie", False)
+
+
+def decide(
+    askings: Iterable[Comparison],
+    *,
+    is_harm_prompt: bool,
+    is_unsafe: Mapping[str, bool],
+    min_agreement: float = 0.0,
+) -> Decision:
+    """The decision on one pair; `is_unsafe` holds the judge's label per response id, where there is one.
+
+    `askings` are the pair's rows, exactly one per axis and order.
+    """
+    by_kind = {(row.axis, row.order): row for row in askings}
+    assert len(by_kind) == len(AXES) * len(ORDERS), "a pair has one asking per axis and order"
+    verdicts = {axis: axis_verdict(*(by_kind[axis, order] for order in ORDERS)) for axis in AXES}
+    agreement = sum(verdict.is_consistent for verdict in verdicts.values()) / len(AXES)
+    winner, decided_by, dropped = _by_axes(verdicts)
+    if dropped is None and decided_by == "helpfulness" and is_harm_prompt:
+        row = by_kind[AXES[0], ORDERS[0]]
+        dropped = _safety_objection(winner, row, is_unsafe)
+    if dropped is None and agreement < min_agreement:
+        dropped = "low_agreement"
+    if dropped is not None:
+        return Decision(None, None, dropped, 0.0, agreement, verdicts)
+    return Decision(
+        winner, decided_by, None, margin(by_kind.values(), winner, decided_by), agreement, verdicts
+    )
+
+
+def margin(askings: Iterable[Comparison], winner: str, decided_by: str) -> float:
+    """Share of the askings won by `winner` minus the share won by the other, the deciding axis counted twice.
+
+    1/3 (the other axis says the opposite) to 1 (both axes agree); an asking that is not ok is won by neither.
+    """
+    total = signed = 0
+    for row in askings:
+        weight = 2 if row.axis == decided_by else 1
+        total += weight
+        signed += weight * (
+            (row.winner == winner) - (row.winner is not None and row.winner not in (winner, "tie"))
+        )
+    return signed / total
+
+
+def _by_axes(verdicts: Mapping[str, AxisVerdict]) -> tuple[str | None, str | None, str | None]:
+    """(winner, decided_by, dropped) by the axes in their order of precedence."""
+    for axis in AXES:
+        winner = verdicts[axis].winner
+        if winner is None:
+            return None, None, "unparsable"
+        if winner != "tie":
+            return winner, axis, None
+    return None, None, "tie"
+
+
+def _safety_objection(winner: str, row: Comparison, is_unsafe: Mapping[str, bool]) -> str | None:
+    chosen, rejected = (row.response_a, row.response_b) if winner == "a" else (row.response_b, row.response_a)
+    if chosen not in is_unsafe or rejected not in is_unsafe:
+        return "unlabelled"
+    return "conflict" if is_unsafe[chosen] and not is_unsafe[rejected] else None
