@@ -1,0 +1,82 @@
+"""Release: the trained model with its card, lineage and manifest, as one folder. Seal alone; the runner publishes it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from spavl.artifacts.record import Record
+from spavl.config import ModelSpec
+from spavl.errors import CheckFailed, UserError
+from spavl.records import ReleaseFile, Score, stable_hash
+from spavl.release.card import card
+from spavl.release.lineage import lineage
+from spavl.release.loading import write_manifest
+from spavl.stage import Sealed, StageContext
+
+TABLE = ReleaseFile
+
+
+def seal(context: StageContext, rows: list[Any]) -> Sealed:
+    """The release's files; raises CheckFailed where the gate did not pass, UserError where there is no model."""
+    dataset, training, evaluation = (context.record(stage) for stage in ("dataset", "training", "evaluation"))
+    _require_gate(evaluation)
+    base, judge = (
+        _describe(context, context.config.training.base),
+        _describe(context, context.config.evaluation.judge),
+    )
+    scores = context.rows("evaluation")
+    folder = _fetch_model(context, training)
+    text = card(base, judge, scores, dataset, training, evaluation, context.run_id)
+    (folder / "README.md").write_text(text, "utf-8")
+    revisions = {model["name"]: model["revision"] for model in (base, judge)}
+    descent = lineage(context.run_id, dataset, training, evaluation, revisions)
+    (folder / "lineage.json").write_text(json.dumps(descent, indent=1, sort_keys=True) + "\n", "utf-8")
+    files = write_manifest(folder)
+    details = _details(files, scores, dataset, base, judge)
+    counts = {"files": len(files), "bytes": sum(file.num_bytes for file in files)}
+    return Sealed(files, counts, folders={"release": folder}, details=details)
+
+
+def _require_gate(evaluation: Record) -> None:
+    if evaluation.check.get("passed") is not True:
+        raise CheckFailed(
+            f"the evaluation of run {evaluation.run_id} has not passed its suite "
+            f"(passed: {evaluation.check.get('passed')}); a release needs true.",
+            next_step="Nothing was released. See the evaluation's record for the failed expectation.",
+        )
+
+
+def _fetch_model(context: StageContext, training: Record) -> Path:
+    if "model" not in training.folders:
+        raise UserError(
+            f"training of run {training.run_id} has the folders {sorted(training.folders)} and no 'model'.",
+            next_step="Start a new run of align_model.",
+        )
+    entry = training.folders["model"]
+    return context.store.download(entry["path"], context.scratch / "release", entry["files"])
+
+
+def _describe(context: StageContext, spec: ModelSpec | None) -> dict[str, str]:
+    assert spec is not None, "training and evaluation have refused a config without base or judge"
+    return {"name": spec.name, "kind": spec.kind, "revision": context.revision(spec.name)}
+
+
+def _details(
+    files: list[ReleaseFile],
+    scores: list[Score],
+    dataset: Record,
+    base: dict[str, str],
+    judge: dict[str, str],
+) -> dict[str, Any]:
+    release_id = stable_hash({file.path: file.sha256 for file in files})[:12]
+    greedy = [score for score in scores if score.slice == "all" and score.decoding == "greedy"]
+    summary = {
+        "release_id": release_id,
+        "dataset_version": dataset.details.get("version", dataset.fingerprint),
+        "base": base,
+        "judge": judge,
+        "scores": {f"{score.benchmark}/{score.model}/{score.metric}": score.value for score in greedy},
+    }
+    return {"release_id": release_id, "channel_entry": summary}

@@ -1,0 +1,114 @@
+"""The model to align: where it lies, how it is loaded, and which of its parts are trained.
+
+SPA-VL freezes the vision tower and trains projector and language model; freezing the projector too is worse. With LoRA,
+every linear layer of the language model and of the projector gets an adapter, so one learning rate fits all that is
+trained and switching the adapters off gives back exactly the base model, which is DPO's reference.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from spavl.config import ModelSpec, TransformersModel
+from spavl.errors import UserError
+from spavl.inference.revision import folder_of, folder_revision
+
+# names of submodules in transformers' vision-language models; a projector may lie inside the tower's module (Qwen's merger)
+PROJECTORS = {"multi_modal_projector", "connector", "merger", "deepstack_merger_list", "modality_projection"}
+TOWERS = {"vision_tower", "vision_model", "visual"}
+HEADS = {"lm_head"}  # TRL reads its weight directly, so an adapter on it would never be trained
+
+_WANTED = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
+
+
+def part_of(name: str) -> str:
+    """`vision`, `projector`, `head` or `language`, by a parameter's or a module's dotted name."""
+    words = set(name.split("."))
+    if words & PROJECTORS:
+        return "projector"
+    if words & TOWERS:
+        return "vision"
+    return "head" if words & HEADS else "language"
+
+
+def transformers_base(base: ModelSpec | None) -> TransformersModel:
+    """The base as a transformers model; raises UserError where the config names none."""
+    if isinstance(base, TransformersModel):
+        return base
+    seen = "is not set" if base is None else f"is of kind {base.kind!r}"
+    raise UserError(f"training.base {seen}; only a model of kind 'transformers' can be trained.")
+
+
+def base_folder(base: TransformersModel, revision: str) -> Path:
+    """The local folder with the base's files; a hub id is fetched at `revision`, without its pickles.
+
+    Raises UserError where a folder's files are not those that the plan pinned, or hold a pickle.
+    """
+    folder = folder_of(base)
+    if folder is None:
+        from huggingface_hub import snapshot_download
+
+        return Path(snapshot_download(base.path, revision=revision, allow_patterns=_WANTED))
+    seen = folder_revision(folder, base.name)
+    if seen != revision:
+        raise UserError(
+            f"the files of base model {base.name!r} are {seen}, and this run was planned with {revision}.",
+            next_step="Put the planned files back, or start a new run.",
+        )
+    return folder
+
+
+def load_processor(folder: Path) -> Any:
+    """The model's processor; raises UserError where the folder has none for images."""
+    from transformers import AutoProcessor, ProcessorMixin
+
+    processor = AutoProcessor.from_pretrained(folder, backend="pil", trust_remote_code=False)
+    if not isinstance(processor, ProcessorMixin) or not hasattr(processor, "image_processor"):
+        raise UserError(
+            f"the base model in {folder.name!r} has no image processor; a vision-language model is needed."
+        )
+    return processor
+
+
+def load_model(folder: Path, dtype: str) -> Any:
+    """The model's weights in `dtype`, dropout off, the vision tower frozen."""
+    import torch
+    from transformers import AutoModelForImageTextToText
+
+    model = AutoModelForImageTextToText.from_pretrained(
+        folder, dtype=getattr(torch, dtype), use_safetensors=True, trust_remote_code=False
+    )
+    if not any(part_of(name) == "vision" for name, _ in model.named_parameters()):
+        raise UserError(
+            f"no vision tower was found in the base model ({type(model).__name__}).",
+            next_step=f"Known towers are {sorted(TOWERS)}.",
+        )
+    switch_off_dropout(model)
+    for name, parameter in model.named_parameters():
+        if part_of(name) == "vision":
+            parameter.requires_grad_(False)
+    return model
+
+
+def switch_off_dropout(model: Any) -> None:
+    """No dropout in the model itself: policy and reference must agree before the first step. Adapters come later."""
+    import torch
+
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+        for name in ("attention_dropout", "dropout"):
+            if isinstance(getattr(module, name, None), float):
+                setattr(module, name, 0.0)
+
+
+def adapter_targets(model: Any) -> list[str]:
+    """Names of all linear layers of language model and projector, the head left out."""
+    import torch
+
+    return [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear) and part_of(name) in ("language", "projector")
+    ]

@@ -1,0 +1,27 @@
+"""SIGTERM as a wish: the step in hand is finished and saved before the process ends."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+
+@contextlib.contextmanager
+def stop_on_sigterm() -> Iterator[Callable[[], bool]]:
+    """Within it, the function given tells whether SIGTERM has come. Outside the main thread no signal is caught."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked.is_set
+        return
+
+    def remember(number: int, frame: Any) -> None:
+        asked.set()
+
+    former = signal.signal(signal.SIGTERM, remember)
+    try:
+        yield asked.is_set
+    finally:
+        signal.signal(signal.SIGTERM, former)

@@ -1,0 +1,31 @@
+"""A preference pair as training sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from spavl.records import DatasetRow
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One image, one question, a better and a worse answer."""
+
+    id: str
+    image: Path  # encoded file
+    question: str
+    chosen: str
+    rejected: str
+
+
+def pairs_of(rows: Iterable[DatasetRow], split: str, images: Mapping[str, Path]) -> list[Pair]:
+    """The pairs of one split, in the order of their ids, so that the order of the table plays no part."""
+    chosen_rows = [
+        row for row in rows if row.split == split and row.chosen is not None and row.rejected is not None
+    ]
+    return [
+        Pair(row.id, images[row.image_id], row.question, row.chosen, row.rejected)
+        for row in sorted(chosen_rows, key=lambda row: row.id)
+    ]
