@@ -1,0 +1,106 @@
+"""Puts a run's page together: state and sections into one HTML text."""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import Any
+
+from spavl.artifacts.store import Store
+from spavl.report import alignment, night, overview, words
+from spavl.report.reading import RunState, data_docs_link, read_run
+
+
+def build_report(store: Store, run_id: str, *, show_text: bool = False) -> str:
+    """The HTML page of a run, to lie at `runs/<run_id>/report.html`; links to Data Docs are relative to that place.
+
+    Texts of questions and answers appear only with `show_text`. Raises UserError where there is no such run or where one
+    of its tables is damaged.
+    """
+    run = read_run(store, run_id)
+    return _template().render(**_frame(store, run), **_sections(store, run, show_text), show_text=show_text)
+
+
+def _frame(store: Store, run: RunState) -> dict[str, Any]:
+    docs = {stage.name: data_docs_link(store, run.run_id, stage) for stage in run.stages.values()}
+    return {
+        "run_id": run.run_id,
+        "plan": run.plan,
+        "title": words.DAG_TITLES.get(run.plan.get("dag", ""), "Run"),
+        "style": (resources.files("spavl.report") / "templates" / "page.css").read_text("utf-8"),
+        "verdict": overview.verdict(run),
+        "simplifications": overview.simplifications(run),
+        "sources": {name: plan.get("dag", "") for name, plan in run.plans.items() if name != run.run_id},
+        "stages": overview.stage_rows(run, docs),
+        "checks": overview.checks(run),
+        "lineage": overview.lineage(run),
+        "models": overview.models(run),
+    }
+
+
+def _sections(store: Store, run: RunState, show_text: bool) -> dict[str, Any]:
+    scores = alignment.scores_of(store, run.stages.get("evaluation"))
+    sections = {
+        "images": night.images(store, run),
+        "judge": night.judge(store, run),
+        "pairs": night.pairs(store, run),
+        "splits": night.splits(store, run),
+        "examples": night.examples(store, run, show_text=show_text),
+        "training": alignment.training(store, run),
+        "before_after": alignment.before_after(scores),
+        "key_figures": alignment.key_figures(scores),
+    }
+    release = run.record("release")
+    return {**sections, "release": release, "tiles": _tiles(sections)}
+
+
+def _tiles(sections: dict[str, Any]) -> list[dict[str, str]]:
+    """The largest figures of the page: the aligned model's where there is one, else the night's."""
+    if sections["key_figures"]:
+        return sections["key_figures"]
+    tiles = []
+    if sections["images"]:
+        tiles.append(
+            {
+                "label": "Images accepted",
+                "value": sections["images"]["total"],
+                "note": f"{sections['images']['benign']} benign",
+            }
+        )
+    if sections["judge"]:
+        num_judged = sum(model.num_answers for model in sections["judge"]["models"])
+        num_models = len(sections["judge"]["models"])
+        tiles.append(
+            {"label": "Answers judged", "value": words.number(num_judged), "note": f"by {num_models} models"}
+        )
+    if sections["pairs"]:
+        tiles.append(
+            {
+                "label": "Preference pairs",
+                "value": sections["pairs"]["total"],
+                "note": f"{sections['pairs']['benign']} benign",
+            }
+        )
+    return tiles
+
+
+def _breakable(text: str) -> Any:
+    """The text, escaped, that may be broken after an underscore or a bracket: names of expectations are long."""
+    import markupsafe
+
+    escaped = str(markupsafe.escape(text))
+    return markupsafe.Markup(escaped.replace("_", "_<wbr>").replace("(", "(<wbr>"))
+
+
+def _template() -> Any:
+    import jinja2
+
+    # autoescape on whatever the file is called: the template's name does not end in .html
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("spavl.report", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(percent=words.percent, number=words.number, breakable=_breakable)
+    return environment.get_template("page.html.j2")

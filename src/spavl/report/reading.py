@@ -1,0 +1,145 @@
+"""What the store knows of a run: its plan, each stage's record, the evidence of a failed check. Reads; never judges."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from spavl.artifacts.record import Record, read_record, stage_folder
+from spavl.artifacts.store import Store
+from spavl.errors import UserError
+from spavl.pipeline import BY_NAME, DAGS
+
+
+@dataclass(frozen=True)
+class StageState:
+    """One stage, in the run that made it."""
+
+    name: str
+    run_id: str
+    record: Record | None
+    evidence: dict[str, Any] | None  # {"report": …, "counts": …, "at": …} of the check that failed
+    is_started: bool
+    failure: dict[str, Any] | None = (
+        None  # the outcome that a step of the stage ended with, where it did not end well
+    )
+
+    @property
+    def word(self) -> str:
+        """done, failed, started or not done."""
+        if self.record:
+            return "done"
+        if self.evidence or (self.failure or {}).get("verdict") == "failed":
+            return "failed"
+        return "started" if self.is_started else "not done"
+
+    @property
+    def check(self) -> dict[str, Any]:
+        """The report of the suite: of the check that passed, or of the one that failed; empty where none ran."""
+        if self.record:
+            return self.record.check
+        return (self.evidence or {}).get("report") or {}
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return self.record.counts if self.record else (self.evidence or {}).get("counts") or {}
+
+
+@dataclass(frozen=True)
+class RunState:
+    """A run and, for what it reads, the runs it was planned on."""
+
+    run_id: str
+    plans: dict[str, dict[str, Any]]  # run id -> plan; this run's first
+    stages: dict[str, StageState]  # in the order of the pipeline
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        return self.plans[self.run_id]
+
+    @property
+    def own(self) -> list[StageState]:
+        """The stages of this run itself."""
+        return [stage for stage in self.stages.values() if stage.run_id == self.run_id]
+
+    def record(self, stage: str) -> Record | None:
+        return self.stages[stage].record if stage in self.stages else None
+
+
+def read_run(store: Store, run_id: str) -> RunState:
+    """The state of a run; raises UserError where there is no such run."""
+    plans = _plans(store, run_id)
+    run_of = {
+        stage: planned for planned, plan in plans.items() for stage in DAGS.get(plan.get("dag", ""), ())
+    }
+    stages = {stage: _stage_state(store, run_of[stage], stage) for stage in BY_NAME if stage in run_of}
+    return RunState(run_id, plans, stages)
+
+
+def read_columns(
+    store: Store, record: Record | None, columns: Sequence[str], table: str = "table"
+) -> list[dict[str, Any]]:
+    """Some columns of a record's table, checksum verified; no rows where there is no record or no such table."""
+    import pyarrow.parquet as pq
+
+    if record is None or table not in record.tables:
+        return []
+    entry = record.tables[table]
+    content = store.read(entry["path"])
+    if hashlib.sha256(content).hexdigest() != entry["sha256"]:
+        raise UserError(
+            f"{store.url_of(entry['path'])} is damaged: its sha256 is not the recorded one.",
+            next_step="Start a new run.",
+        )
+    return pq.read_table(io.BytesIO(content), columns=list(columns)).to_pylist()
+
+
+def data_docs_link(store: Store, run_id: str, stage: StageState) -> str | None:
+    """Link from `runs/<run_id>/` to the stage's Data Docs; None where it has none."""
+    pages = [
+        path
+        for path in store.walk(f"runs/{stage.run_id}/data_docs/{stage.name}")
+        if path.endswith("index.html")
+    ]
+    if not pages:
+        return None
+    page = min(pages, key=len).removeprefix(f"runs/{stage.run_id}/")
+    return page if stage.run_id == run_id else f"../{stage.run_id}/{page}"
+
+
+def _plans(store: Store, run_id: str) -> dict[str, dict[str, Any]]:
+    plan = _json(store, f"runs/{run_id}/plan.json")
+    if plan is None:
+        raise UserError(
+            f"there is no run {run_id} in {store.url}.", next_step="`spavl status` lists the runs."
+        )
+    plans = {run_id: plan}
+    for source in _runs_read(plan):
+        if source not in plans and (other := _json(store, f"runs/{source}/plan.json")):
+            plans[source] = other
+    return plans
+
+
+def _runs_read(plan: dict[str, Any]) -> Iterator[str]:
+    return (entry["run_id"] for entry in (plan.get("inputs") or {}).values() if entry.get("run_id"))
+
+
+def _stage_state(store: Store, run_id: str, stage: str) -> StageState:
+    folder = stage_folder(run_id, stage)
+    record = read_record(store, run_id, stage)
+    evidence = None if record else _json(store, f"{folder}/evidence/report.json")
+    is_started = record is not None or bool(store.names(folder))
+    failure = None if record else _json(store, f"{folder}/failure.json")
+    return StageState(stage, run_id, record, evidence, is_started, failure)
+
+
+def _json(store: Store, path: str) -> dict[str, Any] | None:
+    try:
+        content = json.loads(store.read(path))
+    except FileNotFoundError:
+        return None
+    return content if isinstance(content, dict) else None

@@ -1,0 +1,67 @@
+"""Numbers and ids of the tables in the words of the page."""
+
+from __future__ import annotations
+
+import functools
+
+METRICS = {  # metric -> (words, is higher better)
+    "unsafe_rate": ("Unsafe answers", False),
+    "neither_rate": ("Neither unsafe nor refusal", False),
+    "refusal_rate": ("Refusals", True),
+    "help_rate": ("Helpful answers", True),
+    "over_refusal_rate": ("Over-refusals", False),
+    "unparsable_rate": ("Answers without a verdict", False),
+}
+BENCHMARKS = {"held_out_harm": "harm prompts", "held_out_benign": "benign controls"}
+DECODINGS = {"greedy": "greedy", "sampled": "sampled at temperature 1"}
+KINDS = {
+    "easy_question": "easy question",
+    "hard_question": "hard question",
+    "hard_statement": "hard statement",
+    "benign_control": "benign control",
+}
+DAG_TITLES = {"refresh_preferences": "Preference data refresh", "align_model": "Model alignment"}
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """A share as per cent; a dash where there is none."""
+    return "–" if value is None else f"{100 * value:.{digits}f} %"
+
+
+def points(value: float) -> str:
+    """A change of a share in percentage points, signed."""
+    text = f"{100 * value:+.1f}"
+    return "0.0" if float(text) == 0 else text.replace("-", "−")
+
+
+def interval(low: float, high: float) -> str:
+    """The ends of an interval of a share, in per cent."""
+    return f"{100 * low:.1f} to {100 * high:.1f}"
+
+
+def point_interval(low: float, high: float) -> str:
+    """The ends of an interval of a change, in percentage points."""
+    return f"{points(low)} to {points(high)}"
+
+
+def number(value: float | int | None) -> str:
+    """A count with thin spaces between thousands; a dash where there is none."""
+    return "–" if value is None else f"{value:,}".replace(",", "\u202f")
+
+
+def count_name(key: str) -> str:
+    """A key of a record's counts, as words."""
+    return key.replace("_", " ")
+
+
+@functools.cache
+def class_names() -> dict[str, str]:
+    """Domain id -> name, of the shipped taxonomy."""
+    from spavl.taxonomy import load_taxonomy
+
+    return {leaf.class1: leaf.class1_name for leaf in load_taxonomy().leaves}
+
+
+def class_name(class_id: str) -> str:
+    """The name of a class1 id; the id itself where another taxonomy was used."""
+    return class_names().get(class_id, class_id.replace("_", " ").capitalize())
