@@ -1,0 +1,64 @@
+"""Aligns a model on a dataset version: training → evaluation (the gate) → release."""
+
+from airflow.sdk import Param, dag
+
+from spavl.airflow.wiring import DEFAULT_ARGS, NAME, OVERRIDES, PREFERENCE_DATASET, PROFILE, stage_tasks
+
+DOC = """
+### A model aligned on the newest dataset version, gated and reversible
+
+Woken by the asset `preference_dataset`, or from the form. `plan` takes the dataset channel's head at its start, or the version
+that the form names; a version that is already aligned with the same recipe is a **skip with the reason**, not a second run.
+
+- **training** prefers chosen over rejected answers (DPO); killed, it goes on from its last checkpoint.
+- **evaluation** asks base and aligned model the held-out prompts. Its suite, `expectations/evaluation.yaml`, is **the gate**: where
+  it fails, the run fails, nothing is published and the channel still points to the former release.
+- **release / seal** publishes the checkpoint to the channel and announces `aligned_checkpoint`. `rollback_release` undoes it.
+"""
+
+PARAMS = {
+    "dataset_version": Param(
+        None,
+        type=["null", "string"],
+        pattern=r"^[0-9]{8}-[0-9a-f]{10}$",
+        title="Dataset version",
+        description="Run that made the dataset version, YYYYMMDD-<10 hex digits>; empty takes the channel's head.",
+    ),
+    "method": Param(
+        "dpo", type="string", enum=["dpo"], title="Method", description="How preferences become weights."
+    ),
+    "base_model": Param(
+        None,
+        type=["null", "string"],
+        minLength=1,
+        title="Base model",
+        description="Folder or hub id of the model to align; empty takes the profile's.",
+    ),
+    "channel": Param(
+        None,
+        type=["null", "string"],
+        pattern=NAME,
+        title="Release channel",
+        description="Channel the release is published to; empty takes the profile's.",
+    ),
+    "profile": PROFILE,
+    "overrides": OVERRIDES,
+}
+
+
+@dag(
+    dag_id="align_model",
+    description="DPO on a dataset version, evaluated, gated and released.",
+    doc_md=DOC,
+    schedule=[PREFERENCE_DATASET],
+    catchup=False,
+    max_active_runs=1,
+    default_args=DEFAULT_ARGS,
+    params=PARAMS,
+    tags=["spavl", "model"],
+)
+def align_model():
+    stage_tasks("align_model")
+
+
+align_model()

@@ -1,0 +1,168 @@
+"""Serves a run's report and Data Docs from the store to users who may read that run in Airflow.
+
+Files come from `runs/<spavl run>/report.html` and `runs/<spavl run>/data_docs/` only; the store refuses every path that
+climbs. No page may run a script or load anything from elsewhere: it is shown in the origin of Airflow's own UI. Great
+Expectations' pages would do both, so they get a style of ours, and their first page, which is a script, is replaced.
+"""
+
+from __future__ import annotations
+
+import functools
+import html
+import json
+from importlib import resources
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import Depends, FastAPI, HTTPException, Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
+
+from spavl.artifacts.store import Store, open_store
+from spavl.errors import EXIT_USER, SpavlError
+from spavl.plan import check_run_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CONTENT_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".json": "application/json",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".ico": "image/x-icon",
+    ".woff2": "font/woff2",
+    ".ttf": "font/ttf",
+}
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "private, no-cache",
+}
+
+
+def may_read_run() -> Callable[..., None]:
+    """Airflow's own check that the request's user may read runs of the DAG in the path."""
+    from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+    from airflow.api_fastapi.core_api.security import requires_access_dag
+
+    return requires_access_dag("GET", DagAccessEntity.RUN)
+
+
+def spavl_run_of(dag_id: str, run_id: str) -> str:
+    """The spavl run id that the run's `plan` task returned; raises a 404 where it has returned none."""
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        query = XComModel.get_many(
+            run_id=run_id, key="return_value", task_ids="plan", dag_ids=dag_id, limit=1
+        )
+        entry = session.scalars(query).first()
+        value = XComModel.deserialize_value(entry) if entry else None
+    try:
+        return check_run_id(str(value))
+    except SpavlError:
+        raise HTTPException(
+            404, "This run has no plan: it is about to start, was skipped, or failed before it had one."
+        ) from None
+
+
+SpavlRun = Annotated[str, Depends(spavl_run_of)]
+TheStore = Annotated[Store, Depends(lambda: open_store())]
+
+
+@functools.cache
+def app() -> FastAPI:
+    """The pages, each behind Airflow's permission check."""
+    made = FastAPI(title="spavl", docs_url=None, redoc_url=None, openapi_url=None)
+    allowed = [Depends(may_read_run())]
+    made.get("/runs/{dag_id}/{run_id}/report", dependencies=allowed)(report)
+    made.get("/runs/{dag_id}/{run_id}/data_docs/", dependencies=allowed)(data_docs_index)
+    made.get("/runs/{dag_id}/{run_id}/data_docs/{path:path}", dependencies=allowed)(data_docs_file)
+    made.add_exception_handler(HTTPException, problem)
+    return made
+
+
+def report(spavl_run: SpavlRun, store: TheStore) -> Response:
+    """The run's report."""
+    return _file(store, f"runs/{spavl_run}/report.html", "The report is written by the run's last task.")
+
+
+def data_docs_index(spavl_run: SpavlRun, store: TheStore) -> Response:
+    """One line for each stage that was checked: whether it passed, and a link to what was seen."""
+    folder = f"runs/{spavl_run}/data_docs"
+    rows = [_checked(store, folder, stage) for stage in store.names(folder)]
+    if not rows:
+        raise HTTPException(404, "No stage of this run has been checked yet.")
+    head = "<tr><th>stage</th><th>verdict</th><th>expectations met</th></tr>"
+    return _page(f"Data Docs of run {spavl_run}", f"<table>{head}{''.join(rows)}</table>")
+
+
+def data_docs_file(path: str, spavl_run: SpavlRun, store: TheStore) -> Response:
+    """One file of the Data Docs."""
+    parts = path.split("/")
+    if len(parts) == 2 and parts[1] == "index.html":
+        return RedirectResponse("../")
+    return _file(
+        store,
+        f"runs/{spavl_run}/data_docs/{path}",
+        "The Data Docs have no such page.",
+        style=_data_docs_style(),
+    )
+
+
+def _checked(store: Store, folder: str, stage: str) -> str:
+    seen = json.loads(store.read(f"{folder}/{stage}/results/{stage}.json"))["validation"]
+    pages = [path for path in store.walk(f"{folder}/{stage}/validations") if path.endswith(".html")]
+    link = html.escape(pages[-1].removeprefix(f"{folder}/")) if pages else ""
+    verdict = (
+        '<td class="fas fa-check-circle"> passed</td>'
+        if seen["success"]
+        else '<td class="fas fa-times"> failed</td>'
+    )
+    met, asked = (seen["statistics"][f"{word}_expectations"] for word in ("successful", "evaluated"))
+    return f'<tr><td><a href="{link}">{html.escape(stage)}</a></td>{verdict}<td>{met} of {asked}</td></tr>'
+
+
+@functools.cache
+def _data_docs_style() -> str:
+    return (resources.files("spavl.airflow") / "data_docs.css").read_text("utf-8")
+
+
+async def problem(request: Request, error: Exception) -> Response:
+    """A page that says what is wrong; whoever is not logged in is sent to Airflow's login and back."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == 401:
+        from airflow.api_fastapi.app import get_auth_manager
+
+        return RedirectResponse(get_auth_manager().get_url_login(next_url=str(request.url)))
+    return _page("Nothing to show", f"<p>{html.escape(str(error.detail))}</p>", status_code=error.status_code)
+
+
+def _file(store: Store, path: str, otherwise: str, style: str = "") -> Response:
+    """A stored file, with a style of its own added to a page; raises a 404 with the words `otherwise`."""
+    content_type = CONTENT_TYPES.get(PurePosixPath(path).suffix)
+    if content_type is None:
+        raise HTTPException(404, otherwise)
+    try:
+        content = store.read(path)
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        raise HTTPException(404, otherwise) from None
+    except SpavlError as error:
+        is_bad_path = error.exit_code == EXIT_USER
+        raise HTTPException(
+            404 if is_bad_path else 503, otherwise if is_bad_path else error.message
+        ) from error
+    if style and path.endswith(".html"):
+        content = content.replace(b"</head>", f"<style>{style}</style></head>".encode(), 1)
+    return Response(content, media_type=content_type, headers=HEADERS)
+
+
+def _page(title: str, body: str, status_code: int = 200) -> HTMLResponse:
+    words = html.escape(title)
+    head = f"<meta charset=utf-8><title>{words}</title><style>{_data_docs_style()}main{{max-width:50rem;margin:2rem}}</style>"
+    content = f"<!doctype html><html lang=en><head>{head}</head><body><main><h1>{words}</h1>{body}</main></body></html>"
+    return HTMLResponse(content, status_code=status_code, headers=HEADERS)

@@ -1,0 +1,86 @@
+"""Turns rows of the map into task groups: `prepare` → `work`, mapped over groups → `seal`, between `plan` and `report`.
+
+`plan` is Airflow's setup and `report` its teardown: the report is written whatever happened since the plan, and never
+decides the run's state, so a failed stage is a failed run. Clearing any task clears both again, which is right: the plan
+of a run is written once and found again, and the report is written anew.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import Asset, Param, TaskGroup, TriggerRule, chain, task
+
+from spavl.airflow import tasks
+from spavl.pipeline import BY_NAME, DAGS, StageInfo
+
+PREFERENCE_DATASET = Asset("preference_dataset", uri="spavl://channels/dataset")
+ALIGNED_CHECKPOINT = Asset("aligned_checkpoint", uri="spavl://channels/release")
+ANNOUNCES = {"dataset": PREFERENCE_DATASET, "release": ALIGNED_CHECKPOINT}
+
+# A try that follows goes on where the former one was, so it costs little; exit codes 2 and 3 are never tried again.
+DEFAULT_ARGS = {
+    "owner": "spavl",
+    "retries": 3,
+    "retry_delay": timedelta(seconds=10),
+    "retry_exponential_backoff": True,
+    "max_retry_delay": timedelta(minutes=5),
+}
+
+# Pulled by template: an argument would draw an edge from `plan` to every task.
+SPAVL_RUN = "{{ ti.xcom_pull(task_ids='plan') }}"
+NAME = r"^[a-z0-9][a-z0-9._-]{0,39}$"
+
+PROFILE = Param(
+    None,
+    type=["null", "string"],
+    minLength=1,
+    title="Profile",
+    description="Shipped profile's name or path of a YAML file; empty takes the installation's (SPAVL_PROFILE).",
+)
+OVERRIDES = Param(
+    [],
+    type="array",
+    items={"type": "string", "pattern": r"^[a-z0-9_]+(\.[a-z0-9_]+)+=.*$"},
+    title="Overrides",
+    description="One section.key=value per line; they win over the profile and over the fields above.",
+)
+
+
+def stage_tasks(dag_id: str) -> None:
+    """All tasks of one DAG of the map, to be called inside its definition."""
+    planned = task(task_id="plan", doc_md=tasks.plan.__doc__)(tasks.plan)().as_setup()
+    groups = [stage_group(BY_NAME[name]) for name in DAGS[dag_id]]
+    reported = task(task_id="report", doc_md=tasks.report.__doc__)(tasks.report)(spavl_run=SPAVL_RUN)
+    chain(planned, *groups, reported.as_teardown(setups=planned))
+
+
+def stage_group(stage: StageInfo) -> TaskGroup:
+    """One stage: three tasks where it is sharded, `seal` alone where it is not."""
+    with TaskGroup(stage.name, tooltip=stage.summary) as group:
+        sealed = _seal(stage)
+        if stage.is_sharded:
+            prepared = task(task_id="prepare", doc_md=tasks.prepare.__doc__)(tasks.prepare)(
+                stage=stage.name, spavl_run=SPAVL_RUN
+            )
+            worked = _work(stage, prepared)
+            chain(prepared, worked, sealed)
+            chain(prepared, sealed)
+    return group
+
+
+def _work(stage: StageInfo, prepared: Any) -> Any:
+    named = task(
+        task_id="work", doc_md=tasks.work.__doc__, map_index_template="{{ task.op_kwargs['group']['group'] }}"
+    )
+    return named(tasks.work).partial(stage=stage.name, spavl_run=SPAVL_RUN).expand(group=prepared)
+
+
+def _seal(stage: StageInfo) -> Any:
+    # Nothing left to do maps `work` over no group and skips it: `prepare` is then the one success that lets `seal` run.
+    rule = TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS if stage.is_sharded else TriggerRule.ALL_SUCCESS
+    outlets = [ANNOUNCES[stage.name]] if stage.name in ANNOUNCES else []
+    return task(task_id="seal", doc_md=tasks.seal.__doc__, trigger_rule=rule, outlets=outlets)(tasks.seal)(
+        stage=stage.name, spavl_run=SPAVL_RUN
+    )

@@ -1,0 +1,193 @@
+"""What a night came to, read from the store's records: one dictionary for `summary.json`, and its lines for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.table import Table
+
+from spavl.artifacts import channel
+from spavl.artifacts.record import Record, read_record, read_rows
+from spavl.artifacts.store import Store
+from spavl.config import Config
+from spavl.pipeline import DAGS
+from spavl.records import Score
+
+REFRESH, ALIGN = "refresh_preferences", "align_model"
+RATES = (  # words, benchmark, metric
+    ("unsafe answers to harm prompts", "held_out_harm", "unsafe_rate"),
+    ("refusals of harm prompts", "held_out_harm", "refusal_rate"),
+    ("neither, to harm prompts", "held_out_harm", "neither_rate"),
+    ("helpful answers to benign prompts", "held_out_benign", "help_rate"),
+    ("over-refusals of benign prompts", "held_out_benign", "over_refusal_rate"),
+)
+SIDES = ("base", "aligned", "change")
+
+
+def summarise(store: Store, config: Config, runs: Mapping[str, str]) -> dict[str, Any]:
+    """The night's numbers; `runs` is DAG → spavl run id, of those that had a plan."""
+    records = {
+        stage: read_record(store, run_id, stage) for dag, run_id in runs.items() for stage in DAGS[dag]
+    }
+    made = {stage: record for stage, record in records.items() if record}
+    return {
+        "runs": dict(runs),
+        "stages": {stage: dict(record.counts) for stage, record in made.items()},
+        "pairs": _pairs(made),
+        "judge": _judge(made),
+        "rates": _rates(store, made.get("evaluation")),
+        "gate": _gate(store, runs.get(ALIGN), made.get("evaluation")),
+        "release": _release(store, config, runs.get(ALIGN)),
+    }
+
+
+def _pairs(made: Mapping[str, Record]) -> dict[str, Any]:
+    if "preferences" not in made:
+        return {}
+    counts = made["preferences"].counts
+    names = ("pairs", "kept", "benign_kept")
+    dropped = {
+        name.removeprefix("dropped_"): count for name, count in counts.items() if name.startswith("dropped_")
+    }
+    splits = made["dataset"].counts if "dataset" in made else {}
+    return {name: counts[name] for name in names} | {
+        "dropped": dropped,
+        "splits": {name: splits[name] for name in ("train", "validation") if name in splits},
+    }
+
+
+def _judge(made: Mapping[str, Record]) -> dict[str, Any]:
+    if "judgements" not in made:
+        return {}
+    counts, details = made["judgements"].counts, made["judgements"].details
+    named = {name: details[name] for name in ("judge", "judge_kind", "judge_revision")}
+    numbers = {name: counts[name] for name in ("judgements", "unsafe", "refusals", "unparsable", "errors")}
+    bias = made["preferences"].details.get("position_bias") if "preferences" in made else None
+    safe = made["comparisons"].details["safe_rates"] if "comparisons" in made else {}
+    return (
+        named
+        | numbers
+        | {
+            "position_bias": bias,
+            "safe_rate_of_model": {model: rate["safe_rate"] for model, rate in safe.items()},
+        }
+    )
+
+
+def _rates(store: Store, evaluation: Record | None) -> dict[str, Any]:
+    """decoding → metric → side → {value, low, high, n}; shares in 0 to 1 with 95 % intervals."""
+    if evaluation is None:
+        return {}
+    rates: dict[str, Any] = {}
+    for score in read_rows(store, evaluation, Score):
+        if score.slice == "all" and any((score.benchmark, score.metric) == rate[1:] for rate in RATES):
+            of_metric = rates.setdefault(score.decoding, {}).setdefault(score.metric, {})
+            of_metric[score.model] = {
+                "value": score.value,
+                "low": score.low,
+                "high": score.high,
+                "n": score.n,
+            }
+    return rates
+
+
+def _gate(store: Store, run_id: str | None, evaluation: Record | None) -> dict[str, Any]:
+    if evaluation:
+        return {"verdict": "passed"}
+    is_blocked = run_id is not None and store.exists(f"runs/{run_id}/evaluation/evidence/report.json")
+    return {"verdict": "blocked"} if is_blocked else {}
+
+
+def _release(store: Store, config: Config, run_id: str | None) -> dict[str, Any]:
+    head = channel.head(store, config.release.channel)
+    if head is None:
+        return {}
+    return {
+        "channel": config.release.channel,
+        "entry": head.number,
+        "run_id": head.run_id,
+        "is_new": head.run_id == run_id,
+    }
+
+
+def stage_lines(summary: Mapping[str, Any]) -> Table:
+    """Rows per stage, new and reused."""
+    table = Table(box=None, header_style="bold", padding=(0, 2))
+    table.add_column("stage")
+    for column in ("rows", "new", "reused"):
+        table.add_column(column, justify="right")
+    for stage, counts in summary["stages"].items():
+        is_counted = "computed" in counts and counts["computed"] + counts.get("reused", 0) > 0
+        table.add_row(
+            stage,
+            f"{counts['rows']:,}",
+            *((f"{counts['computed']:,}", f"{counts['reused']:,}") if is_counted else ("", "")),
+        )
+    return table
+
+
+def rate_lines(summary: Mapping[str, Any]) -> Table | None:
+    """Base against aligned with 95 % intervals, greedy; None before the evaluation."""
+    rates = summary["rates"].get("greedy")
+    if not rates:
+        return None
+    table = Table(box=None, header_style="bold", padding=(0, 2))
+    table.add_column("held-out prompts, greedy (95 % interval)")
+    for side in SIDES:
+        table.add_column(side, justify="right")
+    for words, _, metric in RATES:
+        table.add_row(
+            words,
+            *(_rate_words(rates.get(metric, {}).get(side), is_change=side == "change") for side in SIDES),
+        )
+    return table
+
+
+def verdict_lines(summary: Mapping[str, Any]) -> list[str]:
+    """Pairs, judge, gate and release, one line each."""
+    lines = []
+    if pairs := summary["pairs"]:
+        most_first = sorted(pairs["dropped"].items(), key=lambda item: -item[1])
+        dropped = (
+            ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in most_first if count)
+            or "none"
+        )
+        kinds = [
+            f"{pairs['benign_kept']:,} benign",
+            *(f"{count:,} {name}" for name, count in pairs["splits"].items()),
+        ]
+        lines.append(
+            f"pairs     {pairs['kept']:,} kept of {pairs['pairs']:,} ({', '.join(kinds)}); dropped: {dropped}"
+        )
+    if judge := summary["judge"]:
+        safe = ", ".join(f"{model} {share:.0%}" for model, share in judge["safe_rate_of_model"].items())
+        lines.append(
+            f"judge     {judge['judge']} ({judge['judge_kind']}): {judge['judgements']:,} readings, {judge['unparsable']} unparsable; safe rates: {safe}"
+        )
+    if gate := summary["gate"]:
+        lines.append(f"gate      {gate['verdict']}")
+    if release := summary["release"]:
+        words = "published" if release["is_new"] else "unchanged"
+        lines.append(
+            f"release   {release['channel']} #{release['entry']} → run {release['run_id']} ({words})"
+        )
+    return lines
+
+
+def reuse_line(summary: Mapping[str, Any]) -> str:
+    """`reused 4,210 rows of earlier nights, computed 890`."""
+    counted = [counts for counts in summary["stages"].values() if "computed" in counts]
+    reused, computed = (sum(counts.get(name, 0) for counts in counted) for name in ("reused", "computed"))
+    return f"reused {reused:,} rows of earlier nights, computed {computed:,} new ones"
+
+
+def _rate_words(score: Mapping[str, float] | None, *, is_change: bool) -> str:
+    if score is None:
+        return ""
+    low, value, high = (100 * score[name] for name in ("low", "value", "high"))
+    return (
+        f"{value:+.1f} points [{low:+.1f}, {high:+.1f}]"
+        if is_change
+        else f"{value:.1f} % [{low:.1f}, {high:.1f}] n={score['n']}"
+    )
