@@ -1,0 +1,297 @@
+"""For every expectation of every suite: how to break the good table of tests/rows.py so that this expectation must fail.
+
+A key is the expectation's label, without the words that all types share; a value takes the good rows and gives bad ones
+(or bad rows and counts). The test demands that keys and suites name the same expectations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from spavl.records import BENIGN, Score
+
+Breaker = Callable[[list[Any]], Any]
+
+
+def setting(**fields: Any) -> Breaker:
+    """Every row with these fields."""
+    return lambda rows: [replace(row, **fields) for row in rows]
+
+
+def first(share: float = 0.0, **fields: Any) -> Breaker:
+    """The first row, or the first share of the rows, with these fields."""
+    return lambda rows: [
+        replace(row, **fields) if i <= share * len(rows) else row for i, row in enumerate(rows)
+    ]
+
+
+def first_where(condition: Callable[[Any], bool], **fields: Any) -> Breaker:
+    """The first row that is so, with these fields."""
+
+    def broken(rows: list[Any]) -> list[Any]:
+        position = next(i for i, row in enumerate(rows) if condition(row))
+        return [replace(row, **fields) if i == position else row for i, row in enumerate(rows)]
+
+    return broken
+
+
+def only(condition: Callable[[Any], bool]) -> Breaker:
+    """Only the rows that are so."""
+    return lambda rows: [row for row in rows if condition(row)]
+
+
+def copying_first(*fields: str) -> Breaker:
+    """The second row with these fields of the first."""
+    return lambda rows: [
+        rows[0],
+        replace(rows[1], **{name: getattr(rows[0], name) for name in fields}),
+        *rows[2:],
+    ]
+
+
+def score(benchmark: str, model: str, metric: str, **fields: Any) -> Breaker:
+    """The gate's score (greedy, all prompts) with these fields."""
+
+    def broken(rows: list[Score]) -> list[Score]:
+        wanted = f"{benchmark}/greedy/{model}/all/{metric}"
+        return [replace(row, **fields) if row.id == wanted else row for row in rows]
+
+    return broken
+
+
+def last_values(name: str, value: float) -> Breaker:
+    """Every logged value of this name."""
+    return lambda rows: [replace(row, value=value) if row.name == name else row for row in rows]
+
+
+def without(path: str) -> Breaker:
+    return only(lambda row: row.path != path)
+
+
+NONE = only(lambda row: False)
+IDS: dict[str, Breaker] = {
+    "values_to_be_unique(id)": copying_first("id"),
+    "values_to_match_regex(id)": first(id="row 7"),
+}
+OUTCOMES: dict[str, Breaker] = {
+    "mean(is_unparsable)": first(0.2, outcome="unparsable"),
+    "mean(is_error)": first(0.2, outcome="error"),
+    "values_to_be_in_set(outcome)": first(outcome="fine"),
+}
+HARM, HELP = "held_out_harm", "held_out_benign"
+
+BREAKERS: dict[str, dict[str, Breaker]] = {
+    "images": {
+        "table_row_count()": NONE,
+        **IDS,
+        "mean(quarantined_share) critical": lambda rows: (rows, {"quarantined": len(rows)}),
+        "mean(quarantined_share) warning": lambda rows: (rows, {"quarantined": 2}),
+        "mean(duplicate_share)": lambda rows: (rows, {"quarantined": 99, "quarantined.duplicate": 99}),
+        "min(is_class_known)": first(class3="no_such_leaf"),
+        "mean(is_benign)": setting(class1=BENIGN, class2=BENIGN, class3=BENIGN),
+        "unique_value_count(class3)": setting(class3=BENIGN),
+        "unique_value_count(class1)": setting(class1=BENIGN),
+        "values(width_px)": first(width_px=0),
+        "values(height_px)": first(height_px=0),
+        "values(num_bytes)": first(num_bytes=0),
+        "values_to_be_in_set(format)": first(format="GIF"),
+        "values_to_match_regex(perceptual_hash)": first(perceptual_hash="ff"),
+        "values_to_match_regex(licence)": first(licence=" "),
+        "values_to_be_in_set(provided_question_kind)": first(provided_question_kind="riddle"),
+    },
+    "questions": {
+        "table_row_count()": NONE,
+        **IDS,
+        **OUTCOMES,
+        "values_to_match_regex(image_id)": first(image_id="7.png"),
+        "values_to_be_in_set(kind)": first(kind="riddle"),
+        "min(text_chars where outcome = ok)": first(text="  "),
+        "mean(text_chars where outcome = ok)": setting(text="word " * 1000),
+        "mean(is_benign where outcome = ok)": setting(class1="a_harm"),
+        "min(is_benign where kind = benign_control)": first(class1="a_harm"),
+        "values_to_match_regex(prompt_hash)": first(prompt_hash=""),
+        "values_to_match_regex(generator_revision)": first(generator_revision=""),
+        "values_to_be_null(error_chars where outcome = ok)": first(error="HTTP 500"),
+    },
+    "responses": {
+        "table_row_count()": NONE,
+        **IDS,
+        "compound_columns_to_be_unique(question_id, model, sample)": copying_first(
+            "question_id", "model", "sample"
+        ),
+        "unique_value_count(model) critical": setting(model="bold"),
+        "unique_value_count(model) warning": only(lambda row: row.model in ("bold", "shy")),
+        "mean(is_error)": OUTCOMES["mean(is_error)"],
+        "min(ok_share_of_model)": lambda rows: [
+            replace(row, outcome="error") if row.model == "shy" else row for row in rows
+        ],
+        "min(answered_share_of_model)": lambda rows: rows[:-1],
+        "values_to_be_in_set(outcome)": OUTCOMES["values_to_be_in_set(outcome)"],
+        "values(text_chars where outcome = ok)": first(0.2, text="\n"),
+        "values(sample)": first(sample=-1),
+        "values_to_be_json_parseable(sampling)": first(sampling="warm"),
+        "values_to_match_regex(model_revision)": first(model_revision=""),
+        "values_to_be_in_set(finish_reason where outcome = ok)": setting(finish_reason="length"),
+        "values_to_match_regex(image_id)": first(image_id="7.png"),
+    },
+    "judgements": {
+        "table_row_count()": NONE,
+        **IDS,
+        **OUTCOMES,
+        "compound_columns_to_be_unique(response_id, mode)": lambda rows: [
+            rows[0],
+            replace(rows[0], id=rows[1].id),
+            *rows[2:],
+        ],
+        "distinct_values_to_contain_set(mode)": only(lambda row: row.mode == "text"),
+        "unique_value_count(judge_revision)": first(judge_revision="rules-2"),
+        "unique_value_count(prompt_hash)": first(prompt_hash="another"),
+        "mean(is_unsafe where mode = image and outcome = ok)": setting(is_unsafe=False),
+        "mean(is_refusal where mode = image and outcome = ok)": setting(is_refusal=True),
+        "values_to_not_be_null(is_unsafe where outcome = ok)": first(is_unsafe=None),
+        "values_to_not_be_null(is_refusal where outcome = ok)": first(is_refusal=None),
+        "values_to_not_be_null(helpfulness where outcome = ok)": first(helpfulness=None),
+        "values_to_not_be_null(severity where outcome = ok)": first(severity=None),
+        "values_to_be_null(is_unsafe where outcome = unparsable)": first(outcome="unparsable"),
+        "values_to_be_in_set(severity)": first(severity=4),
+        "values_to_be_in_set(helpfulness)": first(helpfulness=-1),
+        "min(severity where is_unsafe = True)": first_where(lambda row: row.is_unsafe, severity=0),
+        "max(severity where is_unsafe = False)": first_where(lambda row: not row.is_unsafe, severity=1),
+        "mean(text_label_agrees)": setting(is_unsafe=True),
+    },
+    "comparisons": {
+        "table_row_count()": NONE,
+        **IDS,
+        **OUTCOMES,
+        "compound_columns_to_be_unique(response_a, response_b, axis, order)": copying_first(
+            "response_a", "response_b", "axis", "order"
+        ),
+        "distinct_values_to_equal_set(axis)": only(lambda row: row.axis == "harmlessness"),
+        "distinct_values_to_equal_set(order)": only(lambda row: row.order == "ab"),
+        "unique_value_count(judge_revision)": first(judge_revision="rules-2"),
+        "min(groups_differ)": first(group_a=2, group_b=2),
+        "min(responses_differ)": first(response_a="x", response_b="x"),
+        "values_to_be_in_set(winner)": first(winner="both"),
+        "values_to_not_be_null(winner where outcome = ok)": first(winner=None),
+        "values_to_be_null(winner where outcome = unparsable)": first(outcome="unparsable"),
+        "mean(orders_agree) critical": lambda rows: [replace(row, winner=row.order[0]) for row in rows],
+        "mean(orders_agree) warning": lambda rows: [
+            replace(row, winner=row.order[0] if i < 0.3 * len(rows) else "a") for i, row in enumerate(rows)
+        ],
+        "mean(first_shown_wins)": lambda rows: [replace(row, winner=row.order[0]) for row in rows],
+        "mean(is_tie)": setting(winner="tie"),
+    },
+    "preferences": {
+        "table_row_count()": lambda rows: rows[:49],
+        **IDS,
+        "compound_columns_to_be_unique(chosen_response, rejected_response)": copying_first(
+            "chosen_response", "rejected_response"
+        ),
+        "min(chosen_differs_from_rejected)": lambda rows: [
+            replace(rows[0], rejected=f"{rows[0].chosen} "),
+            *rows[1:],
+        ],
+        "min(groups_differ)": first(chosen_group=2, rejected_group=2),
+        "min(chosen_chars)": first(chosen=""),
+        "min(rejected_chars)": first(rejected=" "),
+        "min(question_chars)": first(question=""),
+        "values(margin)": first(margin=0.0),
+        "values(agreement)": first(agreement=1.1),
+        "mean(agreement)": setting(agreement=0.0),
+        "min(num_comparisons)": first(comparisons=("one",)),
+        "mean(is_benign) warning": setting(is_benign=False),
+        "mean(is_benign) critical": setting(is_benign=True),
+        "values_to_be_in_set(decided_by)": first(decided_by="length"),
+        "values_to_be_in_set(kind)": first(kind="riddle"),
+        "mean(is_chosen_longer)": setting(chosen="more words than any other answer, and then some, and more"),
+    },
+    "dataset": {
+        "table_row_count()": lambda rows: rows[:49],
+        **IDS,
+        "values_to_be_in_set(split)": first(split="test"),
+        "max(parts_of_image)": lambda rows: [
+            replace(rows[0], image_id=next(r.image_id for r in rows if r.split == "test_help")),
+            *rows[1:],
+        ],
+        "max(parts_of_duplicate_group)": lambda rows: [
+            replace(rows[0], duplicate_group=next(r.duplicate_group for r in rows if r.split == "test_help")),
+            *rows[1:],
+        ],
+        "mean(is_benign_pair)": only(
+            lambda row: not row.is_benign or row.split == "test_help" or row.id[0] in "01"
+        ),
+        "max(num_train)": only(lambda row: row.split != "train" or row.id[0] in "012"),
+        "max(num_validation)": only(lambda row: row.split != "validation"),
+        "max(num_test_harm)": only(lambda row: row.split != "test_harm" or row.id[0] in "0123456"),
+        "max(num_test_help)": only(lambda row: row.split != "test_help"),
+        "unique_value_count(class1)": setting(class1=BENIGN),
+        "min(has_answers_as_split_says)": first_where(
+            lambda row: row.split == "test_help", chosen="leaked", rejected="leaked too"
+        ),
+        "min(chosen_differs_from_rejected)": first(chosen="same", rejected="same"),
+        "min(question_chars)": first(question=" "),
+        "values(margin)": first(margin=0.0),
+        "values_to_match_regex(image_id)": first(image_id="7.png"),
+        "max(is_of_benign_image where split = test_harm)": first_where(
+            lambda row: row.split == "test_harm", class1=BENIGN
+        ),
+        "min(is_of_benign_image where split = test_help)": first_where(
+            lambda row: row.split == "test_help", class1="a_harm"
+        ),
+    },
+    "training": {
+        "table_row_count()": NONE,
+        "values_to_be_unique(id)": copying_first("id"),
+        "min(is_finite)": first(value=float("nan")),
+        "distinct_values_to_contain_set(name)": only(lambda row: row.name != "rewards/margins"),
+        "values(step)": first(step=-1),
+        "max(num_steps)": only(lambda row: row.step < 5),
+        "max(final_reward_margin)": last_values("rewards/margins", -0.1),
+        "max(final_reward_accuracy) critical": last_values("rewards/accuracies", 0.5),
+        "max(final_reward_accuracy) warning": last_values("rewards/accuracies", 0.65),
+        "max(final_loss)": last_values("loss", 30.0),
+    },
+    "evaluation": {
+        "table_row_count()": NONE,
+        "values_to_be_unique(id)": copying_first("id"),
+        "min(is_interval_ordered)": first(low=0.9, value=0.5, high=1.0),
+        "unique_value_count(judge_revision)": first(judge_revision="rules-2"),
+        "max(held_out_harm__aligned__unsafe_rate__n)": score(HARM, "aligned", "unsafe_rate", n=49),
+        "max(held_out_benign__aligned__help_rate__n)": score(HELP, "aligned", "help_rate", n=49),
+        "max(held_out_harm__aligned__unparsable_rate)": score(HARM, "aligned", "unparsable_rate", value=0.06),
+        "max(held_out_benign__aligned__unparsable_rate)": score(
+            HELP, "aligned", "unparsable_rate", value=0.06
+        ),
+        "max(held_out_harm__base__unparsable_rate)": score(HARM, "base", "unparsable_rate", value=0.06),
+        "max(held_out_benign__base__unparsable_rate)": score(HELP, "base", "unparsable_rate", value=0.06),
+        "max(held_out_harm__aligned__unsafe_rate)": score(HARM, "aligned", "unsafe_rate", value=0.21),
+        "max(held_out_harm__aligned__unsafe_rate__high)": score(HARM, "aligned", "unsafe_rate", high=0.31),
+        "max(held_out_harm__change__unsafe_rate)": score(HARM, "change", "unsafe_rate", value=0.03),
+        "max(unsafe_rate_fall)": score(HARM, "aligned", "unsafe_rate", value=0.3),
+        "max(held_out_harm__aligned__neither_rate)": score(HARM, "aligned", "neither_rate", value=0.8),
+        "max(held_out_benign__aligned__help_rate)": score(HELP, "aligned", "help_rate", value=0.2),
+        "max(held_out_benign__change__help_rate)": score(HELP, "change", "help_rate", value=-0.06),
+        "max(held_out_benign__change__help_rate__low) critical": score(
+            HELP, "change", "help_rate", low=-0.11
+        ),
+        "max(held_out_benign__change__help_rate__low) warning": score(HELP, "change", "help_rate", low=-0.04),
+        "max(held_out_benign__change__over_refusal_rate)": score(
+            HELP, "change", "over_refusal_rate", value=0.11
+        ),
+        "max(held_out_benign__aligned__over_refusal_rate)": score(
+            HELP, "aligned", "over_refusal_rate", value=0.5
+        ),
+    },
+    "release": {
+        "table_row_count()": lambda rows: rows[:2],
+        "values_to_be_unique(path)": copying_first("path"),
+        "values_to_match_regex(path)": first(path="../config.json"),
+        "values_to_match_regex(sha256)": first(sha256="0" * 63),
+        "values(num_bytes)": first(num_bytes=0),
+        "max(num_required_files_missing)": without("README.md"),
+        "max(num_weight_files)": without("model.safetensors"),
+        "max(is_pickle)": first(path="training_args.bin"),
+    },
+}

@@ -1,0 +1,117 @@
+"""Imports point one way, and importing is free."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from spavl.pipeline import BY_NAME
+
+SOURCE = Path(__file__).resolve().parents[2] / "src" / "spavl"
+SEAMS = {"artifacts", "inference", "validation", "launch"}
+GROUND = {
+    "errors",
+    "records",
+    "config",
+    "stage",
+    "taxonomy",
+    "pipeline",
+    "outcome",
+}  # what everything may import
+SHARED = {"judging"}  # what several stages share, above the seams
+HEAVY = {
+    "torch",
+    "transformers",
+    "trl",
+    "peft",
+    "datasets",
+    "great_expectations",
+    "airflow",
+    "pandas",
+    "kubernetes",
+    "deepspeed",
+    "openai",
+    "matplotlib",
+    "vllm",
+}
+DEMO_RULES = {
+    ("inference", "demo")
+}  # the table of backends names the demo's rules; opened only where a profile asks for them
+
+
+def modules() -> list[Path]:
+    return sorted(SOURCE.rglob("*.py"))
+
+
+def room(path: Path) -> str:
+    relative = path.relative_to(SOURCE)
+    return relative.parts[0] if len(relative.parts) > 1 else relative.stem
+
+
+def imported_rooms(path: Path, *, runtime_only: bool = True) -> set[str]:
+    tree = ast.parse(path.read_text())
+    skipped = {
+        id(child)
+        for node in ast.walk(tree)
+        if runtime_only and _is_type_checking(node)
+        for child in ast.walk(node)
+    }
+    rooms = set()
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        names = []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = (
+                [f"{node.module}.{alias.name}" for alias in node.names]
+                if node.module == "spavl"
+                else [node.module]
+            )
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        rooms |= {name.split(".")[1] for name in names if name.startswith("spavl.")}
+    return rooms
+
+
+def _is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(SOURCE)))
+def test_imports_point_one_way(path: Path) -> None:
+    here, there = room(path), imported_rooms(path) - {room(path), "__init__"}
+    if here in GROUND:
+        allowed = GROUND
+    elif here in SEAMS:
+        allowed = (
+            GROUND | (SEAMS if here != "artifacts" else set()) | ({"plan"} if here == "launch" else set())
+        )
+    elif here in SHARED:
+        allowed = GROUND | SEAMS
+    elif here in BY_NAME:
+        allowed = GROUND | (SEAMS - {"launch"}) | SHARED
+    else:
+        return  # the wiring on top: runner, plan, commands, report, airflow, demo
+    there -= {target for source, target in DEMO_RULES if source == here}
+    assert there - allowed == set(), f"{path.name} imports {sorted(there - allowed)}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(SOURCE)))
+def test_heavy_packages_are_imported_where_they_are_used(path: Path) -> None:
+    if room(path) == "airflow":
+        return  # runs inside Airflow only
+    tree = ast.parse(path.read_text())
+    top = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    names = {alias.name.split(".")[0] for node in top if isinstance(node, ast.Import) for alias in node.names}
+    names |= {(node.module or "").split(".")[0] for node in top if isinstance(node, ast.ImportFrom)}
+    assert names & HEAVY == set()
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = f"import sys; sys.argv = ['spavl', '--help']\ntry:\n    from spavl.__main__ import main; main()\nexcept SystemExit: pass\nprint(sorted(set(sys.modules) & {HEAVY | {'pyarrow', 'pydantic', 'numpy'}!r}))"
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert finished.stdout.strip().splitlines()[-1] == "[]"

@@ -1,0 +1,376 @@
+"""Good tables of every stage: small, coherent, harmless, and passing `expectations/`. Break a copy to show what bites.
+
+All tables tell of one made-up world: image i is benign where i is even, has one question, and four models answered it.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from spavl import records
+from spavl.pipeline import BY_NAME
+from spavl.records import AXES, BENIGN, ORDERS, stable_hash
+from spavl.taxonomy import load_taxonomy
+
+MODELS = ("bold", "mild", "shy", "strict")  # from least to most safe: groups 0, 1, 3, 4
+GROUPS = {"bold": 0, "mild": 1, "shy": 3, "strict": 4}
+COUNTS: dict[str, dict[str, int]] = {"images": {"quarantined": 0}}  # the counts that derived columns read
+PROMPT_HASH = stable_hash("a prompt")
+
+
+def good_rows(stage: str, n: int | None = None) -> list[Any]:
+    """Rows of the stage's table for n images (training: n steps); evaluation and release have one size."""
+    return FACTORIES[stage](n) if n else FACTORIES[stage]()
+
+
+def good_table(stage: str, n: int | None = None) -> pa.Table:
+    return to_table(stage, good_rows(stage, n))
+
+
+def row_type(stage: str) -> type:
+    return getattr(records, BY_NAME[stage].writes)
+
+
+def to_table(stage: str, rows: Sequence[Any]) -> pa.Table:
+    return records.to_table(rows, row_type(stage))
+
+
+@functools.cache
+def image_id(i: int) -> str:
+    return hashlib.sha256(f"image {i}".encode()).hexdigest()
+
+
+def question_id(i: int) -> str:
+    return stable_hash("question", i)
+
+
+def response_id(i: int, model: str) -> str:
+    return stable_hash("response", i, model)
+
+
+def classes(i: int) -> dict[str, str]:
+    leaves = load_taxonomy().leaves
+    leaf = leaves[i % len(leaves)]
+    path = (BENIGN,) * 3 if i % 2 == 0 else (leaf.class1, leaf.class2, leaf.id)
+    return dict(zip(("class1", "class2", "class3"), path, strict=True))
+
+
+def kind(i: int) -> str:
+    return (
+        "benign_control" if i % 2 == 0 else ("easy_question", "hard_question", "hard_statement")[i // 2 % 3]
+    )
+
+
+def is_unsafe(i: int, model: str) -> bool:
+    """Harm prompts only: of every four, bold answers all, mild three, shy one, strict none."""
+    return i % 2 == 1 and i // 2 % 4 < {"bold": 4, "mild": 3, "shy": 1, "strict": 0}[model]
+
+
+def is_refusal(i: int, model: str) -> bool:
+    """Every harm prompt that is not answered, and some benign ones: the safer the model, the more."""
+    return (
+        not is_unsafe(i, model)
+        if i % 2
+        else i // 2 % 4 < {"bold": 0, "mild": 0, "shy": 1, "strict": 2}[model]
+    )
+
+
+def images(n: int = 40) -> list[records.Image]:
+    return [
+        records.Image(
+            id=image_id(i),
+            source="made_up",
+            source_key=f"{i}.png",
+            **classes(i),
+            licence="CC0-1.0",
+            caption=f"a drawing, number {i}",
+            provided_question=None,
+            provided_question_kind=None,
+            width_px=32,
+            height_px=32,
+            num_bytes=900 + i,
+            format="PNG",
+            perceptual_hash=image_id(i)[:16],
+        )
+        for i in range(n)
+    ]
+
+
+def questions(n: int = 40) -> list[records.Question]:
+    return [
+        records.Question(
+            id=question_id(i),
+            image_id=image_id(i),
+            **classes(i),
+            kind=kind(i),
+            text=f"What is drawing {i} about?",
+            generator="asker",
+            generator_revision="asker-1",
+            prompt_hash=PROMPT_HASH,
+            seed=0,
+            outcome="ok",
+            error=None,
+            raw_reply=f"What is drawing {i} about?",
+        )
+        for i in range(n)
+    ]
+
+
+def responses(n: int = 40) -> list[records.Response]:
+    return [
+        records.Response(
+            id=response_id(i, model),
+            question_id=question_id(i),
+            image_id=image_id(i),
+            model=model,
+            model_revision=f"{model}-1",
+            sample=0,
+            prompt_hash=PROMPT_HASH,
+            sampling='{"temperature": 1.0}',
+            text=f"{'sorry, not' if is_refusal(i, model) else 'sure,'} drawing {i}, says {model}",
+            outcome="ok",
+            error=None,
+            finish_reason="stop",
+            prompt_tokens=20,
+            completion_tokens=6,
+        )
+        for i in range(n)
+        for model in MODELS
+    ]
+
+
+def judgements(n: int = 40) -> list[records.Judgement]:
+    return [
+        _judgement(i, model, mode, is_unsafe(i, model) and (mode == "image" or i % 3 > 0))
+        for i in range(n)
+        for model in MODELS
+        for mode in ("image", "text")
+    ]
+
+
+def _judgement(i: int, model: str, mode: str, unsafe: bool) -> records.Judgement:
+    return records.Judgement(
+        id=stable_hash("judgement", i, model, mode),
+        response_id=response_id(i, model),
+        question_id=question_id(i),
+        image_id=image_id(i),
+        model=model,
+        mode=mode,
+        judge="rules",
+        judge_revision="rules-1",
+        prompt_hash=stable_hash("judge prompt", mode),
+        outcome="ok",
+        error=None,
+        is_unsafe=unsafe,
+        category=classes(i)["class3"] if unsafe else None,
+        severity=2 if unsafe else 0,
+        is_refusal=is_refusal(i, model),
+        helpfulness=0 if is_refusal(i, model) else 3,
+        raw_reply="{}",
+    )
+
+
+def comparisons(n: int = 40) -> list[records.Comparison]:
+    return [_comparison(i, axis, order) for i in range(n) for axis in AXES for order in ORDERS]
+
+
+def _comparison(i: int, axis: str, order: str) -> records.Comparison:
+    """Even questions: the bolder model is better; odd ones: the stricter. Every tenth question is a tie."""
+    model_a, model_b = ("bold", "strict") if i % 4 < 2 else ("shy", "mild")
+    bolder = "a" if GROUPS[model_a] < GROUPS[model_b] else "b"
+    stricter = "b" if bolder == "a" else "a"
+    return records.Comparison(
+        id=stable_hash("comparison", i, axis, order),
+        question_id=question_id(i),
+        image_id=image_id(i),
+        response_a=response_id(i, model_a),
+        response_b=response_id(i, model_b),
+        model_a=model_a,
+        model_b=model_b,
+        group_a=GROUPS[model_a],
+        group_b=GROUPS[model_b],
+        axis=axis,
+        order=order,
+        judge="rules",
+        judge_revision="rules-1",
+        prompt_hash=PROMPT_HASH,
+        outcome="ok",
+        error=None,
+        winner="tie" if i % 10 == 9 else bolder if i % 2 == 0 else stricter,
+        reason=f"it fits drawing {i}",
+        raw_reply="{}",
+    )
+
+
+def preferences(n: int = 60) -> list[records.Preference]:
+    return [_preference(i) for i in range(n)]
+
+
+def _preference(i: int) -> records.Preference:
+    chosen, rejected = ("bold", "strict") if i % 2 == 0 else ("strict", "bold")
+    return records.Preference(
+        id=stable_hash("preference", i),
+        question_id=question_id(i),
+        image_id=image_id(i),
+        **classes(i),
+        kind=kind(i),
+        is_benign=i % 2 == 0,
+        question=f"What is drawing {i} about?",
+        chosen=f"the better words about drawing {i}",
+        rejected=f"the worse {'and longer ' if i % 4 < 2 else ''}words about drawing {i}",
+        chosen_response=response_id(i, chosen),
+        rejected_response=response_id(i, rejected),
+        chosen_model=chosen,
+        rejected_model=rejected,
+        chosen_group=GROUPS[chosen],
+        rejected_group=GROUPS[rejected],
+        decided_by=AXES[i % 2 == 0],
+        margin=0.5 if i % 3 else 1.0,
+        agreement=1.0,
+        comparisons=tuple(stable_hash("comparison", i, axis, order) for axis in AXES for order in ORDERS),
+    )
+
+
+def dataset(n: int = 300) -> list[records.DatasetRow]:
+    """Of every ten images: five train, one validates, four test (two harmful, two benign)."""
+    return [_dataset_row(i) for i in range(n)]
+
+
+def _dataset_row(i: int) -> records.DatasetRow:
+    benign, place = i % 2 == 0, i // 2 % 5
+    split = (
+        "train",
+        "train",
+        "train" if benign else "validation",
+        *["test_help" if benign else "test_harm"] * 2,
+    )[place]
+    pair = _preference(i) if split in ("train", "validation") else None
+    return records.DatasetRow(
+        id=pair.id if pair else question_id(i),
+        split=split,
+        image_id=image_id(i),
+        duplicate_group=image_id(i),
+        question_id=question_id(i),
+        question=f"What is drawing {i} about?",
+        **classes(i),
+        kind=kind(i),
+        is_benign=benign,
+        **{
+            name: getattr(pair, name) if pair else None
+            for name in (
+                "chosen",
+                "rejected",
+                "margin",
+                "agreement",
+                "decided_by",
+                "chosen_model",
+                "rejected_model",
+            )
+        },
+    )
+
+
+def training(n: int = 20) -> list[records.TrainingMetric]:
+    """A loss that falls, margins and accuracies that rise."""
+    rows = []
+    for step in range(1, n + 1):
+        done = step / n
+        values = {
+            "loss": 1.4 - done,
+            "rewards/margins": 2 * done,
+            "rewards/accuracies": 0.5 + 0.5 * done,
+            "learning_rate": 1e-3 * (1 - done),
+        }
+        rows += [
+            records.TrainingMetric(f"{step}/{name}", step, done, name, value)
+            for name, value in values.items()
+        ]
+    return rows
+
+
+RATES = {  # benchmark -> metric -> (base, aligned): what the demo world's alignment measured
+    "held_out_harm": {
+        "unsafe_rate": (1.0, 0.06),
+        "refusal_rate": (0.0, 0.93),
+        "neither_rate": (0.0, 0.01),
+        "unparsable_rate": (0.0, 0.0),
+    },
+    "held_out_benign": {
+        "help_rate": (0.87, 0.94),
+        "over_refusal_rate": (0.05, 0.03),
+        "unparsable_rate": (0.0, 0.0),
+    },
+}
+
+
+def evaluation(n: int = 100) -> list[records.Score]:
+    """Greedy and sampled scores of the whole benchmarks and of one slice each, over n prompts."""
+    return [
+        score
+        for benchmark, metrics in RATES.items()
+        for decoding in ("greedy", "sampled")
+        for part in ("all", "kind=hard_question")
+        for metric, (base, aligned) in metrics.items()
+        for score in _scores(benchmark, decoding, part, metric, base, aligned, n)
+    ]
+
+
+def _scores(
+    benchmark: str, decoding: str, part: str, metric: str, base: float, aligned: float, n: int
+) -> list[records.Score]:
+    values = {"base": base, "aligned": aligned, "change": aligned - base}
+    return [
+        records.Score(
+            id="/".join((benchmark, decoding, model, part, metric)),
+            benchmark=benchmark,
+            decoding=decoding,
+            model=model,
+            model_revision=f"{model}-1",
+            slice=part,
+            metric=metric,
+            value=value,
+            low=max(-1.0 if model == "change" else 0.0, value - 0.05),
+            high=min(1.0, value + 0.05),
+            n=n,
+            interval="paired_bootstrap" if model == "change" else "wilson",
+            judge="rules",
+            judge_revision="rules-1",
+        )
+        for model, value in values.items()
+    ]
+
+
+RELEASE_PATHS = (
+    "config.json",
+    "model.safetensors",
+    "processor_config.json",
+    "tokenizer.json",
+    "README.md",
+    "manifest.json",
+)
+
+
+def release(n: int = 0) -> list[records.ReleaseFile]:
+    return [
+        records.ReleaseFile(path, path, hashlib.sha256(path.encode()).hexdigest(), 100)
+        for path in RELEASE_PATHS
+    ]
+
+
+FACTORIES: dict[str, Callable[..., list[Any]]] = {
+    "images": images,
+    "questions": questions,
+    "responses": responses,
+    "judgements": judgements,
+    "comparisons": comparisons,
+    "preferences": preferences,
+    "dataset": dataset,
+    "training": training,
+    "evaluation": evaluation,
+    "release": release,
+}

@@ -1,0 +1,50 @@
+import pytest
+from tests.made_rows import judgement
+
+from spavl.comparisons.groups import SafeRate, safe_rates, safety_groups
+from spavl.errors import UserError
+
+
+def test_safe_rate_counts_image_mode_judgements_of_harm_prompts_only():
+    rows = [
+        judgement("r1", is_unsafe=True, model="m", question_id="harm"),
+        judgement("r2", is_unsafe=False, model="m", question_id="harm"),
+        judgement("r3", is_unsafe=False, model="m", question_id="harm"),
+        judgement("r4", is_unsafe=True, model="m", question_id="benign"),
+        judgement("r5", is_unsafe=True, model="m", question_id="harm", mode="text"),
+        judgement("r6", is_unsafe=True, model="m", question_id="harm", outcome="unparsable"),
+    ]
+    assert safe_rates(rows, {"harm"}, ["m"]) == {"m": SafeRate(2, 3)}
+
+
+def test_a_model_without_a_judged_harm_answer_has_no_safe_rate():
+    with pytest.raises(UserError, match="'silent' has no judged answer"):
+        safe_rates([judgement("r", is_unsafe=True, model="m", question_id="harm")], {"harm"}, ["m", "silent"])
+
+
+def rates(**safe_of_ten):
+    return {model: SafeRate(safe, 10) for model, safe in safe_of_ten.items()}
+
+
+def test_twelve_models_fall_into_five_groups_by_rank():
+    twelve = {f"m{rank:02d}": SafeRate(rank, 20) for rank in range(12)}
+    # rank * 5 // 12 for rank 0 to 11
+    assert list(safety_groups(twelve, 5).values()) == [0, 0, 0, 1, 1, 2, 2, 2, 3, 3, 4, 4]
+
+
+def test_four_models_are_four_of_five_groups_the_least_safe_first():
+    assert safety_groups(rates(timid=9, bold=1, wary=7, frank=4), 5) == {
+        "bold": 0,
+        "frank": 1,
+        "wary": 2,
+        "timid": 3,
+    }
+
+
+def test_models_with_the_same_safe_rate_share_a_group():
+    assert safety_groups(rates(a=1, b=5, c=5, d=9), 4) == {"a": 0, "b": 1, "c": 1, "d": 3}
+
+
+def test_one_group_only_is_an_error_that_names_every_safe_rate():
+    with pytest.raises(UserError, match=r"a 0\.500 \(n=10\), b 0\.500 \(n=10\)"):
+        safety_groups(rates(a=5, b=5), 5)

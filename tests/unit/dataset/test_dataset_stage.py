@@ -1,0 +1,277 @@
+import hashlib
+import io
+import json
+
+import pytest
+import yaml
+from tests.made_rows import image, png, preference, question
+from tests.stage_context import FakeContext, run_stage
+
+from spavl.artifacts.record import Record
+from spavl.artifacts.store import open_store
+from spavl.config import Config
+from spavl.dataset import stage
+from spavl.dataset.published import FILES, ROWS_PER_GROUP
+from spavl.dataset.splitting import ImageSplit
+from spavl.errors import UserError
+from spavl.records import to_table
+
+TEXT = "only the data files may hold this text"
+
+
+def config(judge="demo_rules", **section):
+    spec = {"kind": judge, "name": "the-judge"}
+    models = [{"kind": "fake", "name": name} for name in ("bold", "timid")]
+    values = {
+        "responses": {"models": models},
+        "judgements": {"judge": spec},
+        "comparisons": {"judge": spec},
+        "dataset": section,
+    }
+    return Config.model_validate({"profile": "test", **values})
+
+
+def context(tmp_path, num_images=40, pairs_per_image=2, **section):
+    """Half of the images benign; every image has two questions and `pairs_per_image` pairs."""
+    store = open_store(f"file://{tmp_path / 'store'}")
+    images, questions, preferences = [], [], []
+    for number in range(num_images):
+        id, is_benign = store.put_blob(png(number)), number % 2 == 0
+        kind = (
+            "benign_control"
+            if is_benign
+            else ("easy_question", "hard_question", "hard_statement")[number % 3]
+        )
+        images.append(
+            image(
+                id,
+                is_benign=is_benign,
+                perceptual_hash=f"{number:02x}" * 8,
+                source="made",
+                num_bytes=len(png(number)),
+            )
+        )
+        questions += [
+            question(f"q{number}-{n}", id, kind=kind, text=f"{TEXT} {number} {n}") for n in range(2)
+        ]
+        preferences += [
+            preference(
+                f"p{number}-{n}",
+                id,
+                f"q{number}-0",
+                kind=kind,
+                question=f"{TEXT} {number} 0",
+                chosen=f"{TEXT} good {number}",
+            )
+            for n in range(pairs_per_image)
+        ]
+    rows = {"images": images, "questions": questions, "preferences": preferences}
+    scratch = tmp_path / "scratch"
+    scratch.mkdir(exist_ok=True)
+    return FakeContext(config(**section), store, "dataset", rows, scratch=scratch)
+
+
+def load(folder):
+    import datasets
+
+    files = {split: str(folder / relative) for split, relative in FILES.items()}
+    pairs = {split: files[split] for split in ("train", "validation")}
+    prompts = {split: files[split] for split in ("test_harm", "test_help")}
+    cache = str(folder.parent / "cache")
+    return {
+        **datasets.load_dataset("parquet", data_files=pairs, cache_dir=cache),
+        **datasets.load_dataset("parquet", data_files=prompts, cache_dir=cache),
+    }
+
+
+def test_rows_images_and_counts_of_a_version(tmp_path):
+    ctx = context(tmp_path)
+    sealed = run_stage(stage, ctx)
+    # 40 images: 0.2 and 0.07 of them are 8 test and 3 validation images; 2 pairs or 2 questions each
+    assert {name: sealed.counts[f"images_{name}"] for name in ("train", "validation", "test")} == {
+        "train": 29,
+        "validation": 3,
+        "test": 8,
+    }
+    assert (sealed.counts["train"], sealed.counts["validation"]) == (58, 6)
+    assert sealed.counts["test_harm"] + sealed.counts["test_help"] == 16
+    assert sealed.counts["preferences_of_test_images"] == 16
+    assert sealed.counts["pairs"] == 64
+    places = {row.id: row.split for row in sealed.side_tables["image_splits"]}
+    for row in sealed.rows:
+        assert row.split.startswith(places[row.image_id])
+        assert row.is_benign == (row.split == "test_help") or not row.split.startswith("test")
+        assert (row.chosen is None) == row.split.startswith("test")
+    assert sealed.details["channel_entry"]["version"] == sealed.details["version"]
+
+
+def test_load_dataset_gives_pil_images_of_the_bytes_ingested(tmp_path):
+    import datasets
+    from PIL import Image as Pillow
+
+    ctx = context(tmp_path)
+    sealed = run_stage(stage, ctx)
+    loaded = load(sealed.folders["version"])
+    assert {split: len(loaded[split]) for split in FILES} == {split: sealed.counts[split] for split in FILES}
+    for split in FILES:
+        expected = [row for row in sealed.rows if row.split == split]
+        raw = loaded[split].cast_column("image", datasets.Image(decode=False))
+        for row, seen, undecoded in zip(expected, loaded[split], raw, strict=True):
+            assert isinstance(seen["image"], Pillow.Image)
+            assert undecoded["image"]["bytes"] == ctx.store.get_blob(row.image_id)
+            assert (
+                seen["image"].tobytes() == Pillow.open(io.BytesIO(ctx.store.get_blob(row.image_id))).tobytes()
+            )
+            assert seen["image_name"] == f"{row.image_id}.png"
+            assert (seen["question"], seen["class3"], seen["id"]) == (row.question, row.class3, row.id)
+            assert seen.get("chosen") == row.chosen
+
+
+def test_the_columns_begin_as_spa_vl_publishes_them(tmp_path):
+    loaded = load(run_stage(stage, context(tmp_path)).folders["version"])
+    published = [
+        "image",
+        "question",
+        "chosen",
+        "rejected",
+        "image_name",
+        "class1",
+        "class2",
+        "class3",
+        "question_type",
+    ]
+    assert loaded["train"].column_names[:9] == published
+    assert loaded["test_harm"].column_names[:7] == [
+        "image",
+        "question",
+        "image_name",
+        "class1",
+        "class2",
+        "class3",
+        "question_type",
+    ]
+    assert not {"chosen", "rejected", "margin"} & set(loaded["test_help"].column_names)
+    assert set(loaded["train"]["question_type"]) <= {"easy", "hardq", "hards", "benign"}
+
+
+def test_the_folder_opens_by_its_card(tmp_path):
+    import datasets
+
+    sealed = run_stage(stage, context(tmp_path))
+    folder = str(sealed.folders["version"])
+    pairs = datasets.load_dataset(folder, cache_dir=str(tmp_path / "cache"))
+    prompts = datasets.load_dataset(folder, "test", cache_dir=str(tmp_path / "cache"))
+    assert {split: len(rows) for split, rows in pairs.items()} == {
+        "train": sealed.counts["train"],
+        "validation": sealed.counts["validation"],
+    }
+    assert {split: len(rows) for split, rows in prompts.items()} == {
+        "harm": sealed.counts["test_harm"],
+        "help": sealed.counts["test_help"],
+    }
+
+
+def test_the_card_has_counts_and_provenance_and_no_texts(tmp_path):
+    sealed = run_stage(stage, context(tmp_path))
+    text = (sealed.folders["version"] / "README.md").read_text("utf-8")
+    assert TEXT not in text
+    front = yaml.safe_load(text.split("---\n")[1])
+    assert front["license"] == "cc0-1.0"
+    assert [entry["config_name"] for entry in front["configs"]] == ["default", "test"]
+    assert f"| train | {sealed.counts['train']} | {sealed.counts['images_train']} |" in text
+    for word in (sealed.details["version"], "the-judge-rev", "bold-rev", "expectations/dataset"):
+        assert word in text
+    assert "The judge of pairs is the demo world's rules, not a model" in text
+    of_class = {split: sum(r.split == split and r.class3 == "insult" for r in sealed.rows) for split in FILES}
+    expected = " | ".join(str(of_class[split]) for split in FILES)
+    assert f"| representation_toxicity_harms | toxic | insult | {expected} |\n" in text
+
+
+def test_the_manifest_names_every_file_and_the_version_follows_from_the_content(tmp_path):
+    sealed = run_stage(stage, context(tmp_path))
+    folder = sealed.folders["version"]
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert set(manifest["files"]) == {*FILES.values(), "README.md"}
+    for relative, entry in manifest["files"].items():
+        assert entry["sha256"] == hashlib.sha256((folder / relative).read_bytes()).hexdigest()
+    again = run_stage(stage, context(tmp_path / "again"))
+    other = run_stage(stage, context(tmp_path / "other", seed=1))
+    assert (
+        manifest["version"]
+        == sealed.details["version"]
+        == again.details["version"]
+        != other.details["version"]
+    )
+
+
+def test_parquet_is_written_in_row_groups_and_each_image_is_read_once_per_run_of_rows(tmp_path):
+    import pyarrow.parquet as pq
+
+    ctx = context(tmp_path, pairs_per_image=5)
+    reads, get_blob = [], ctx.store.get_blob
+    ctx.store.get_blob = lambda digest: reads.append(digest) or get_blob(digest)
+    sealed = run_stage(stage, ctx)
+    file = pq.ParquetFile(sealed.folders["version"] / FILES["train"])
+    groups = [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)]
+    assert groups == [ROWS_PER_GROUP, 145 - ROWS_PER_GROUP]
+    assert len(reads) == 40
+
+
+def sealed_record(ctx, sealed):
+    """The record that the runner would have written, so that a next night can inherit."""
+    tables = {}
+    for name, rows in {"table": sealed.rows, **sealed.side_tables}.items():
+        path = f"runs/before/dataset/{name}.parquet"
+        ctx.store.write_table(path, to_table(rows, type(rows[0])))
+        digest = hashlib.sha256(ctx.store.read(path)).hexdigest()
+        tables[name] = {
+            "path": path,
+            "row_type": type(rows[0]).__name__,
+            "num_rows": len(rows),
+            "sha256": digest,
+        }
+    return Record("before", "dataset", "f", "2026-01-01T00:00:00Z", "0", {}, {}, tables)
+
+
+def test_the_next_version_inherits_the_splits_of_the_previous_one(tmp_path):
+    first_context = context(tmp_path, num_images=40)
+    first = run_stage(stage, first_context)
+    second_context = context(tmp_path, num_images=60, seed=7)
+    second_context.previous_by_stage = {"dataset": sealed_record(first_context, first)}
+    second = run_stage(stage, second_context)
+    before = {row.id: row.split for row in first.side_tables["image_splits"]}
+    after = {row.id: row for row in second.side_tables["image_splits"]}
+    assert len(after) == 60
+    assert all(after[id].split == split for id, split in before.items())
+    assert all(isinstance(row, ImageSplit) for row in after.values())
+
+
+def test_a_version_needs_preferences(tmp_path):
+    ctx = context(tmp_path)
+    ctx.rows_by_stage["preferences"] = []
+    with pytest.raises(UserError, match="0 preferences"):
+        run_stage(stage, ctx)
+
+
+def test_an_empty_split_is_refused_with_what_was_seen(tmp_path):
+    ctx = context(tmp_path)
+    ctx.rows_by_stage["questions"] = [row for row in ctx.rows("questions") if row.kind != "benign_control"]
+    with pytest.raises(
+        UserError, match=r"split 'test_help' would be empty.*largest near-duplicate group has 1 of 40"
+    ):
+        run_stage(stage, ctx)
+
+
+def test_a_preference_about_an_unknown_image_is_refused(tmp_path):
+    ctx = context(tmp_path)
+    ctx.rows_by_stage["preferences"].append(preference("lost", "f" * 64, "q0-0"))
+    with pytest.raises(UserError, match="1 images of preferences are not in the images table"):
+        run_stage(stage, ctx)
+
+
+def test_an_image_whose_bytes_are_gone_is_named(tmp_path):
+    ctx = context(tmp_path)
+    digest = next(row.image_id for row in run_stage(stage, ctx).rows if row.split == "train")
+    ctx.store.remove(f"blobs/{digest[:2]}/{digest}")
+    with pytest.raises(UserError, match=f"blob {digest} is not in the store"):
+        run_stage(stage, ctx)

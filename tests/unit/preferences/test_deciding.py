@@ -1,0 +1,103 @@
+import itertools
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.made_rows import askings
+
+from spavl.preferences.deciding import decide
+
+SAFE = {"ra": False, "rb": False}
+
+# harmlessness ab, ba, helpfulness ab, ba -> winner, decided by, why dropped, margin, agreement;
+# of 6 in the margin, since the two askings of the deciding axis count twice
+TABLE = [
+    ("aaaa", "a", "harmlessness", None, 1, 1.0),
+    ("bbbb", "b", "harmlessness", None, 1, 1.0),
+    ("aatt", "a", "harmlessness", None, 4 / 6, 1.0),
+    ("aabb", "a", "harmlessness", None, 2 / 6, 1.0),
+    ("bbaa", "b", "harmlessness", None, 2 / 6, 1.0),
+    ("aaab", "a", "harmlessness", None, 4 / 6, 0.5),
+    ("ttbb", "b", "helpfulness", None, 4 / 6, 1.0),
+    ("abaa", "a", "helpfulness", None, 4 / 6, 0.5),
+    ("taaa", "a", "helpfulness", None, 5 / 6, 0.5),
+    ("tbaa", "a", "helpfulness", None, 3 / 6, 0.5),
+    ("tttt", None, None, "tie", 0.0, 1.0),
+    ("abba", None, None, "tie", 0.0, 0.0),
+    ("ttab", None, None, "tie", 0.0, 0.5),
+    ("ttta", None, None, "tie", 0.0, 0.5),
+    ("a?aa", None, None, "unparsable", 0.0, 0.5),
+    ("??bb", None, None, "unparsable", 0.0, 0.5),
+    ("tta?", None, None, "unparsable", 0.0, 0.5),
+    ("aa??", "a", "harmlessness", None, 4 / 6, 0.5),
+    ("bba?", "b", "harmlessness", None, 3 / 6, 0.5),
+]
+
+
+@pytest.mark.parametrize(("words", "winner", "decided_by", "dropped", "margin", "agreement"), TABLE)
+def test_the_table_of_decisions(words, winner, decided_by, dropped, margin, agreement):
+    decision = decide(askings(words), is_harm_prompt=True, is_unsafe=SAFE)
+    assert (decision.winner, decision.decided_by, decision.dropped) == (winner, decided_by, dropped)
+    assert (decision.margin, decision.agreement) == (margin, agreement)
+
+
+@pytest.mark.parametrize(
+    ("is_unsafe", "is_harm_prompt", "dropped"),
+    [
+        ({"ra": True, "rb": False}, True, "conflict"),
+        ({"ra": True, "rb": False}, False, None),
+        ({"ra": True, "rb": True}, True, None),
+        ({"ra": False, "rb": True}, True, None),
+        ({"ra": False}, True, "unlabelled"),
+        ({}, True, "unlabelled"),
+        ({}, False, None),
+    ],
+)
+def test_helpfulness_never_puts_an_unsafe_answer_over_a_safe_one_on_a_harm_prompt(
+    is_unsafe, is_harm_prompt, dropped
+):
+    decision = decide(askings("ttaa"), is_harm_prompt=is_harm_prompt, is_unsafe=is_unsafe)
+    assert decision.dropped == dropped
+    assert decision.winner == (None if dropped else "a")
+
+
+def test_harmlessness_needs_no_label():
+    assert decide(askings("aatt"), is_harm_prompt=True, is_unsafe={}).winner == "a"
+
+
+def test_low_agreement_is_dropped_only_where_it_is_asked_for():
+    rows = askings("aaab")
+    assert decide(rows, is_harm_prompt=True, is_unsafe=SAFE, min_agreement=0.5).winner == "a"
+    assert decide(rows, is_harm_prompt=True, is_unsafe=SAFE, min_agreement=0.6).dropped == "low_agreement"
+
+
+def test_margin_of_a_decided_pair_is_at_least_a_third():
+    for words in map("".join, itertools.product("abt?", repeat=4)):
+        decision = decide(askings(words), is_harm_prompt=False, is_unsafe=SAFE)
+        assert decision.margin == 0.0 if decision.dropped else 1 / 3 <= decision.margin <= 1.0
+
+
+@settings(deadline=None)  # the machine may be busy
+@given(
+    st.text("abt?", min_size=4, max_size=4),
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from([0, 0.5, 1]),
+)
+def test_swapping_a_and_b_everywhere_swaps_chosen_and_rejected(
+    words, is_harm, a_unsafe, b_unsafe, min_agreement
+):
+    swap = str.maketrans("ab", "ba")
+    harm_ab, harm_ba, help_ab, help_ba = words.translate(swap)
+    terms = {
+        "is_harm_prompt": is_harm,
+        "is_unsafe": {"ra": a_unsafe, "rb": b_unsafe},
+        "min_agreement": min_agreement,
+    }
+    one = decide(askings(words), **terms)
+    # the response shown first is still shown first: what was the order ab is now called ba
+    other = decide(askings(harm_ba + harm_ab + help_ba + help_ab, a="rb", b="ra"), **terms)
+    assert other.winner == {"a": "b", "b": "a", None: None}[one.winner]
+    assert (other.dropped, other.decided_by) == (one.dropped, one.decided_by)
+    assert (other.margin, other.agreement) == (one.margin, one.agreement)

@@ -1,0 +1,95 @@
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.made_rows import askings, judgement, question, response
+from tests.stage_context import FakeContext, run_stage
+
+from spavl.artifacts.store import open_store
+from spavl.config import Config
+from spavl.preferences import stage
+
+
+def run(tmp_path, words_by_question, kinds=None, settings=None):
+    """The stage over one pair per question: r<q>a by m0, r<q>b by m1; all answers are safe."""
+    ids = list(words_by_question)
+    rows = {
+        "questions": [question(q, kind=(kinds or {}).get(q, "easy_question")) for q in ids],
+        "responses": [
+            response(f"r{q}{side}", q, model) for q in ids for side, model in (("a", "m0"), ("b", "m1"))
+        ],
+        "judgements": [
+            judgement(f"r{q}{side}", is_unsafe=False, question_id=q) for q in ids for side in "ab"
+        ],
+        "comparisons": [
+            row for q in ids for row in askings(words_by_question[q], a=f"r{q}a", b=f"r{q}b", question_id=q)
+        ],
+    }
+    config = Config.model_validate({"profile": "test", "preferences": settings or {}})
+    return run_stage(stage, FakeContext(config, open_store(f"file://{tmp_path}"), "preferences", rows))
+
+
+def test_a_decided_pair_becomes_a_preference_and_every_other_is_counted(tmp_path):
+    sealed = run(
+        tmp_path,
+        {"q1": "aabb", "q2": "ttbb", "q3": "tttt", "q4": "a?aa", "q5": "abba"},
+        kinds={"q2": "benign_control"},
+    )
+    first, second = sealed.rows
+    assert (first.chosen_response, first.rejected_response) == ("rq1a", "rq1b")
+    assert (first.chosen, first.rejected, first.question) == ("text of rq1a", "text of rq1b", "text of q1")
+    assert (first.chosen_model, first.chosen_group, first.rejected_model, first.rejected_group) == (
+        "m0",
+        0,
+        "m1",
+        1,
+    )
+    assert (second.chosen_response, second.is_benign, second.decided_by) == ("rq2b", True, "helpfulness")
+    assert (second.chosen_group, second.rejected_group) == (1, 0)
+    assert len(first.comparisons) == 4
+    assert sealed.counts == {
+        "pairs": 5,
+        "kept": 2,
+        "benign_kept": 1,
+        "dropped_tie": 2,
+        "dropped_unparsable": 1,
+        "dropped_conflict": 0,
+        "dropped_unlabelled": 0,
+        "dropped_low_agreement": 0,
+        "inconsistent_axes": 2,
+        "undecided_axes": 1,
+    }
+    assert sealed.details["benign_share"] == 0.5
+    assert sealed.details["position_bias"] == 2 / 9
+
+
+def test_a_conflict_of_label_and_helpfulness_is_dropped_and_counted(tmp_path):
+    rows = {
+        "questions": [question("q")],
+        "responses": [response("ra", "q", "m0"), response("rb", "q", "m1")],
+        "judgements": [judgement("ra", is_unsafe=True), judgement("rb", is_unsafe=False)],
+        "comparisons": askings("ttaa", question_id="q"),
+    }
+    config = Config.model_validate({"profile": "test"})
+    sealed = run_stage(stage, FakeContext(config, open_store(f"file://{tmp_path}"), "preferences", rows))
+    assert sealed.rows == []
+    assert sealed.counts["dropped_conflict"] == 1
+
+
+def test_a_label_given_without_the_image_is_not_used(tmp_path):
+    rows = {
+        "questions": [question("q")],
+        "responses": [response("ra", "q", "m0"), response("rb", "q", "m1")],
+        "judgements": [judgement(r, is_unsafe=False, mode="text") for r in ("ra", "rb")],
+        "comparisons": askings("ttaa", question_id="q"),
+    }
+    config = Config.model_validate({"profile": "test"})
+    sealed = run_stage(stage, FakeContext(config, open_store(f"file://{tmp_path}"), "preferences", rows))
+    assert sealed.counts["dropped_unlabelled"] == 1
+
+
+@settings(deadline=None)  # the machine may be busy
+@given(words=st.lists(st.text("abt?", min_size=4, max_size=4), min_size=1, max_size=6))
+def test_every_pair_is_kept_or_counted_with_its_reason(tmp_path_factory, words):
+    sealed = run(tmp_path_factory.getbasetemp(), {f"q{n}": w for n, w in enumerate(words)})
+    dropped = sum(number for name, number in sealed.counts.items() if name.startswith("dropped_"))
+    assert sealed.counts["pairs"] == len(words) == sealed.counts["kept"] + dropped
+    assert all(row.chosen_response != row.rejected_response for row in sealed.rows)

@@ -1,0 +1,123 @@
+"""A profile's mistake is one sentence that names the key, the value and what is allowed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from spavl.config import Config, load_config, shipped_profiles
+from spavl.errors import UserError
+
+
+def profile(tmp_path: Path, content: object) -> str:
+    path = tmp_path / "mine.yaml"
+    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+    return str(path)
+
+
+@pytest.mark.parametrize("name", shipped_profiles())
+def test_every_shipped_profile_loads(name: str) -> None:
+    assert load_config(name).profile == name
+
+
+def test_an_unknown_profile_names_the_known_ones() -> None:
+    with pytest.raises(UserError, match=r"no profile 'dmeo'.*demo"):
+        load_config("dmeo")
+
+
+def test_an_unknown_key_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"training.learning_rat is not a known key"):
+        load_config(profile(tmp_path, {"training": {"learning_rat": 1}}))
+
+
+def test_a_value_out_of_range_is_shown(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"training.beta: Input should be greater than 0 \(seen: -1"):
+        load_config(profile(tmp_path, {"training": {"beta": -1}}))
+
+
+def test_broken_yaml_names_the_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"is not YAML \(line 3\)"):
+        load_config(profile(tmp_path, "training:\n  beta: [1,\n  }\n"))
+
+
+def test_set_wins_over_the_profile_and_reaches_into_lists(tmp_path: Path) -> None:
+    path = profile(
+        tmp_path,
+        {
+            "training": {"beta": 0.2},
+            "responses": {"models": [{"kind": "fake", "name": "a"}, {"kind": "fake", "name": "b"}]},
+        },
+    )
+    config = load_config(path, ["training.beta=0.3", "responses.models.1.name=c", "dataset.test_share=0.5"])
+    assert (config.training.beta, config.responses.models[1].name, config.dataset.test_share) == (
+        0.3,
+        "c",
+        0.5,
+    )
+
+
+@pytest.mark.parametrize(
+    "override", ["training.beta", "=1", "responses.models.7.name=x", "training.beta.deep=1", "nonsense.key=1"]
+)
+def test_a_malformed_override_is_refused(tmp_path: Path, override: str) -> None:
+    path = profile(
+        tmp_path, {"training": {"beta": 0.2}, "responses": {"models": [{"kind": "fake", "name": "a"}]}}
+    )
+    with pytest.raises(UserError):
+        load_config(path, [override])
+
+
+def test_two_models_with_one_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="has the name 'a' twice"):
+        load_config(
+            profile(
+                tmp_path,
+                {"responses": {"models": [{"kind": "fake", "name": "a"}, {"kind": "fake", "name": "a"}]}},
+            )
+        )
+
+
+def test_home_is_the_only_variable(tmp_path: Path, spavl_home: Path) -> None:
+    path = profile(
+        tmp_path,
+        {"training": {"base": {"kind": "transformers", "name": "bold", "path": "${SPAVL_HOME}/m/${USER}"}}},
+    )
+    assert load_config(path).training.base.path == f"{spavl_home}/m/${{USER}}"
+
+
+def test_every_field_has_a_sentence() -> None:
+    def undescribed(model: type, where: str) -> list[str]:
+        missing = []
+        for name, field in model.model_fields.items():
+            nested = getattr(field.annotation, "model_fields", None)
+            if nested:
+                missing += undescribed(field.annotation, f"{where}{name}.")
+            elif not field.description and name != "kind":
+                missing.append(where + name)
+        return missing
+
+    assert undescribed(Config, "") == []
+
+
+def test_a_profile_says_only_what_differs_from_the_one_it_extends(tmp_path: Path) -> None:
+    config = load_config(
+        profile(tmp_path, {"extends": "demo", "training": {"beta": 0.3}, "images": {"sources": []}})
+    )
+    demo = load_config("demo")
+    assert config.training == demo.training.model_copy(update={"beta": 0.3})
+    assert config.images.sources == () and config.responses == demo.responses
+
+
+def test_another_kind_of_model_replaces_the_old_one_whole(tmp_path: Path) -> None:
+    config = load_config(
+        profile(tmp_path, {"extends": "demo", "training": {"base": {"kind": "fake", "name": "x"}}})
+    )
+    assert config.training.base.kind == "fake" and config.training.base.name == "x"
+
+
+def test_a_circle_of_profiles_is_refused(tmp_path: Path) -> None:
+    path = profile(tmp_path, {"extends": str(tmp_path / "mine.yaml")})
+    with pytest.raises(UserError, match="extends itself"):
+        load_config(path)
