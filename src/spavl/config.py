@@ -223,6 +223,12 @@ class PreferencesConfig(Section):
         le=1,
         description="Pairs whose orders agree on a smaller share of axes are dropped and counted.",
     )
+    min_benign_helpfulness: int = Field(
+        0,
+        ge=0,
+        le=3,
+        description="Benign pairs whose chosen answer the judge finds less helpful are dropped and counted.",
+    )
 
 
 class DatasetConfig(Section):

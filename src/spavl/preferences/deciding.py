@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from spavl.records import AXES, ORDERS, Comparison
 
-REASONS_TO_DROP = ("tie", "unparsable", "conflict", "unlabelled", "low_agreement")
+REASONS_TO_DROP = ("tie", "unparsable", "conflict", "unlabelled", "low_agreement", "weak_choice")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +51,11 @@ def decide(
     *,
     is_harm_prompt: bool,
     is_unsafe: Mapping[str, bool],
+    helpfulness: Mapping[str, int] | None = None,
     min_agreement: float = 0.0,
+    min_benign_helpfulness: int = 0,
 ) -> Decision:
-    """The decision on one pair; `is_unsafe` holds the judge's label per response id, where there is one.
+    """The decision on one pair; `is_unsafe` and `helpfulness` hold the judge's labels per response id, where there are any.
 
     `askings` are the pair's rows, exactly one per axis and order.
     """
@@ -67,6 +69,11 @@ def decide(
         dropped = _safety_objection(winner, row, is_unsafe)
     if dropped is None and agreement < min_agreement:
         dropped = "low_agreement"
+    if dropped is None and not is_harm_prompt and min_benign_helpfulness:
+        row = by_kind[AXES[0], ORDERS[0]]
+        chosen = row.response_a if winner == "a" else row.response_b
+        if (helpfulness or {}).get(chosen, 0) < min_benign_helpfulness:
+            dropped = "weak_choice"
     if dropped is not None:
         return Decision(None, None, dropped, 0.0, agreement, verdicts)
     return Decision(

@@ -18,13 +18,13 @@ def seal(ctx: StageContext, rows: list[Any]) -> Sealed:
     """The decided pairs, by image and question; every dropped one is counted with its reason."""
     questions: dict[str, Question] = {row.id: row for row in ctx.rows("questions")}
     responses: dict[str, Response] = {row.id: row for row in ctx.rows("responses")}
-    is_unsafe = {
-        row.response_id: row.is_unsafe
-        for row in ctx.rows("judgements")
-        if row.mode == "image" and row.outcome == "ok"
+    labels = {
+        row.response_id: row for row in ctx.rows("judgements") if row.mode == "image" and row.outcome == "ok"
     }
+    is_unsafe = {response: label.is_unsafe for response, label in labels.items()}
+    helpfulness = {response: label.helpfulness for response, label in labels.items()}
     decided = [
-        (askings, _decision(ctx, questions, is_unsafe, askings))
+        (askings, _decision(ctx, questions, is_unsafe, helpfulness, askings))
         for askings in _by_pair(ctx.rows("comparisons"))
     ]
     kept = [
@@ -48,13 +48,19 @@ def _by_pair(rows: list[Comparison]) -> list[PairAskings]:
 
 
 def _decision(
-    ctx: StageContext, questions: dict[str, Question], is_unsafe: dict[str, bool], askings: PairAskings
+    ctx: StageContext,
+    questions: dict[str, Question],
+    is_unsafe: dict[str, bool],
+    helpfulness: dict[str, int],
+    askings: PairAskings,
 ) -> Decision:
     return decide(
         askings,
         is_harm_prompt=questions[askings[0].question_id].kind != "benign_control",
         is_unsafe=is_unsafe,
+        helpfulness=helpfulness,
         min_agreement=ctx.section().min_agreement,
+        min_benign_helpfulness=ctx.section().min_benign_helpfulness,
     )
 
 

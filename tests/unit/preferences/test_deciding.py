@@ -101,3 +101,18 @@ def test_swapping_a_and_b_everywhere_swaps_chosen_and_rejected(
     assert other.winner == {"a": "b", "b": "a", None: None}[one.winner]
     assert (other.dropped, other.decided_by) == (one.dropped, one.decided_by)
     assert (other.margin, other.agreement) == (one.margin, one.agreement)
+
+
+@pytest.mark.parametrize(
+    ("is_harm_prompt", "helpfulness", "dropped"),
+    [
+        (False, {"ra": 2, "rb": 0}, None),
+        (False, {"ra": 1, "rb": 0}, "weak_choice"),
+        (False, {"rb": 3}, "weak_choice"),
+        (True, {"ra": 1, "rb": 0}, None),
+    ],
+)
+def test_a_weak_chosen_answer_is_dropped_on_benign_prompts_only(is_harm_prompt, helpfulness, dropped):
+    terms = {"helpfulness": helpfulness, "min_benign_helpfulness": 2}
+    decision = decide(askings("ttaa"), is_harm_prompt=is_harm_prompt, is_unsafe=SAFE, **terms)
+    assert decision.dropped == dropped
