@@ -155,6 +155,6 @@ def test_a_store_that_went_away_says_try_again(s3_url: str, monkeypatch) -> None
 
     s3fs.S3FileSystem.clear_instance_cache()
     store = open_store(s3_url)
-    with pytest.raises(TryAgain, match="does not answer|cannot be used"):
+    with pytest.raises(TryAgain, match=r"does not answer|cannot be used"):
         store.write("a", b"b")
     s3fs.S3FileSystem.clear_instance_cache()

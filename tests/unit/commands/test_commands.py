@@ -1,0 +1,145 @@
+"""The commands that look, roll back and clean up, as a user calls them, in this process."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from spavl.__main__ import main
+from spavl.artifacts import channel
+from spavl.artifacts.record import Record, record_path
+from spavl.artifacts.store import Store, open_store
+from spavl.outcome import Outcome, parse
+from tests.line import run_here, write_profile
+
+
+@pytest.fixture
+def store(spavl_home: Path) -> Store:
+    return open_store()
+
+
+def call(capsys: pytest.CaptureFixture[str], *argv: str, expect: int = 0) -> tuple[Outcome, str]:
+    assert main(list(argv)) == expect
+    captured = capsys.readouterr()
+    return parse(captured.out.strip().splitlines()[-1]), captured.err
+
+
+def planned(capsys, profile: Path, name: str) -> str:
+    return call(
+        capsys, "plan", "--dag", "refresh_preferences", "--airflow-run-id", name, "--profile", str(profile)
+    )[0].run_id
+
+
+def publish(store: Store, number: int, run_id: str, action: str = "publish") -> None:
+    fingerprint = f"fingerprint of {run_id}"
+    record = Record(run_id, "release", fingerprint, "2026-01-01T00:00:00+00:00", "0", {}, {}, {})
+    store.write(record_path(run_id, "release"), record.to_json())
+    channel.append(
+        store,
+        "stable",
+        channel.Entry(
+            number, number - 1, action, run_id, "release", fingerprint, "2026-01-01T00:00:00+00:00"
+        ),
+    )
+
+
+def test_rolling_back_twice_goes_back_twice_and_history_stays(capsys, store: Store) -> None:
+    for number, run_id in enumerate(
+        ["20260101-aaaaaaaaaa", "20260102-bbbbbbbbbb", "20260103-cccccccccc"], start=1
+    ):
+        publish(store, number, run_id)
+    assert call(capsys, "rollback", "--reason", "drill")[0].run_id == "20260102-bbbbbbbbbb"
+    assert call(capsys, "rollback", "--reason", "drill")[0].run_id == "20260101-aaaaaaaaaa"
+    outcome, words = call(capsys, "rollback", "--reason", "drill", expect=2)
+    assert "nothing before" in outcome.error
+    assert [(entry.number, entry.action) for entry in channel.history(store, "stable")] == [
+        (1, "publish"),
+        (2, "publish"),
+        (3, "publish"),
+        (4, "rollback"),
+        (5, "rollback"),
+    ]
+    assert "→ 5" in call(capsys, "releases")[1]
+
+
+def test_rolling_back_to_an_entry_that_is_not_there_names_the_range(capsys, store: Store) -> None:
+    publish(store, 1, "20260101-aaaaaaaaaa")
+    outcome, _ = call(capsys, "rollback", "--reason", "drill", "--to", "7", expect=2)
+    assert (outcome.error, outcome.next_step) == (
+        "channel 'stable' has no entry 7.",
+        "Its entries are 1 to 1.",
+    )
+
+
+def test_a_release_whose_files_are_gone_is_not_rolled_back_to(capsys, store: Store) -> None:
+    publish(store, 1, "20260101-aaaaaaaaaa")
+    publish(store, 2, "20260102-bbbbbbbbbb")
+    store.remove(record_path("20260101-aaaaaaaaaa", "release"))
+    assert "is gone" in call(capsys, "rollback", "--reason", "drill", expect=2)[0].error
+    assert channel.head(store, "stable").number == 2
+
+
+def test_status_tells_how_far_each_stage_is(capsys, tmp_path: Path, store: Store) -> None:
+    profile = write_profile(tmp_path, num_per_leaf=1, num_per_benign=3, images={"chunk_size": 25})
+    run_id = planned(capsys, profile, "tonight")
+    call(capsys, "prepare", "images", "--run-id", run_id)
+    assert "images 0%" in " ".join(call(capsys, "status")[1].split())
+    call(capsys, "images", "--run-id", run_id)
+    words = " ".join(call(capsys, "status", "--run-id", run_id)[1].split())
+    assert "images done" in words and "questions not begun" in words
+
+
+def test_prune_shows_first_and_removes_only_what_nothing_reaches(
+    capsys, tmp_path: Path, store: Store, spavl_home: Path
+) -> None:
+    profile = write_profile(tmp_path, num_per_leaf=1, num_per_benign=3)
+    runs = [planned(capsys, profile, f"night {number}") for number in range(3)]
+    for run_id in runs:
+        run_here(spavl_home, run_id, "images")
+    stray = store.put_blob(b"a picture that no run names")
+    kept = store.walk("blobs")
+    channel.append(
+        store, "dataset", channel.Entry(1, 0, "publish", runs[0], "dataset", "f", "2026-01-01T00:00:00+00:00")
+    )
+
+    shown, words = call(capsys, "prune", "--keep-runs", "1")
+    assert (
+        shown.verdict == "skipped"
+        and shown.counts["blobs"] == 1
+        and shown.counts["runs"] == 1
+        and store.walk("blobs") == kept
+    )
+    removed, _ = call(capsys, "prune", "--keep-runs", "1", "--yes")
+    assert removed.verdict == "done" and removed.counts["bytes"] == shown.counts["bytes"]
+    left = store.names("runs")
+    assert runs[0] in left and len(left) == 2
+    assert not store.exists(f"blobs/{stray[:2]}/{stray}") and len(store.walk("blobs")) == len(kept) - 1
+    assert call(capsys, "prune", "--keep-runs", "1", "--yes")[0].counts["runs"] == 0
+
+
+def test_doctor_names_what_is_missing_and_the_remedy(capsys, tmp_path: Path) -> None:
+    profile = write_profile(tmp_path, num_per_leaf=0, num_per_benign=1)
+    assert call(capsys, "doctor", "--profile", str(profile))[0].counts["missing"] == 0
+    outcome, words = call(capsys, "doctor", "--profile", "demo", expect=2)
+    assert "responses: bold" in outcome.error and "create-once" in words
+
+
+def test_config_prints_every_default(capsys) -> None:
+    assert main(["config", "--profile", "demo", "--set", "training.beta=0.5"]) == 0
+    assert "beta: 0.5" in capsys.readouterr().out
+
+
+def test_the_outcome_is_also_the_pods_termination_message(capsys, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("SPAVL_TERMINATION_LOG", str(tmp_path / "message"))
+    outcome, _ = call(capsys, "images", "--run-id", "nonsense", expect=2)
+    assert json.loads((tmp_path / "message").read_text())["error"] == outcome.error
+
+
+def test_a_failed_stage_leaves_its_reason_for_the_report(capsys, tmp_path: Path, store: Store) -> None:
+    run_id = planned(capsys, write_profile(tmp_path, num_per_leaf=0, num_per_benign=1), "tonight")
+    call(capsys, "seal", "questions", "--run-id", run_id, expect=2)
+    assert parse(store.read(f"runs/{run_id}/questions/failure.json").decode()).error.startswith(
+        "`questions` of run"
+    )
