@@ -1,8 +1,8 @@
 """Serves a run's report and Data Docs from the store to users who may read that run in Airflow.
 
 Files come from `runs/<spavl run>/report.html` and `runs/<spavl run>/data_docs/` only; the store refuses every path that
-climbs. No page may run a script or load anything from elsewhere: it is shown in the origin of Airflow's own UI. Great
-Expectations' pages would do both, so they get a style of ours, and their first page, which is a script, is replaced.
+climbs. No page may run a script or load anything from elsewhere: it is shown in the origin of Airflow's own UI. The
+pages of spavl do neither, and the headers say so to the browser as well.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import html
 import json
-from importlib import resources
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,7 +18,10 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from spavl.artifacts.store import Store, open_store
 from spavl.errors import EXIT_USER, SpavlError
+from spavl.pipeline import STAGES
 from spavl.plan import check_run_id
+from spavl.validation.data_docs import data_docs_style
+from spavl.validation.report import Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,7 +96,8 @@ def report(spavl_run: SpavlRun, store: TheStore) -> Response:
 def data_docs_index(spavl_run: SpavlRun, store: TheStore) -> Response:
     """One line for each stage that was checked: whether it passed, and a link to what was seen."""
     folder = f"runs/{spavl_run}/data_docs"
-    rows = [_checked(store, folder, stage) for stage in store.names(folder)]
+    present = set(store.names(folder))
+    rows = [_checked(store, folder, stage.name) for stage in STAGES if stage.name in present]
     if not rows:
         raise HTTPException(404, "No stage of this run has been checked yet.")
     head = "<tr><th>stage</th><th>verdict</th><th>expectations met</th></tr>"
@@ -103,33 +106,21 @@ def data_docs_index(spavl_run: SpavlRun, store: TheStore) -> Response:
 
 def data_docs_file(path: str, spavl_run: SpavlRun, store: TheStore) -> Response:
     """One file of the Data Docs."""
-    parts = path.split("/")
-    if len(parts) == 2 and parts[1] == "index.html":
-        return RedirectResponse("../")
-    return _file(
-        store,
-        f"runs/{spavl_run}/data_docs/{path}",
-        "The Data Docs have no such page.",
-        style=_data_docs_style(),
-    )
+    return _file(store, f"runs/{spavl_run}/data_docs/{path}", "The Data Docs have no such page.")
 
 
 def _checked(store: Store, folder: str, stage: str) -> str:
-    seen = json.loads(store.read(f"{folder}/{stage}/results/{stage}.json"))["validation"]
-    pages = [path for path in store.walk(f"{folder}/{stage}/validations") if path.endswith(".html")]
-    link = html.escape(pages[-1].removeprefix(f"{folder}/")) if pages else ""
-    verdict = (
-        '<td class="fas fa-check-circle"> passed</td>'
-        if seen["success"]
-        else '<td class="fas fa-times"> failed</td>'
-    )
-    met, asked = (seen["statistics"][f"{word}_expectations"] for word in ("successful", "evaluated"))
-    return f'<tr><td><a href="{link}">{html.escape(stage)}</a></td>{verdict}<td>{met} of {asked}</td></tr>'
-
-
-@functools.cache
-def _data_docs_style() -> str:
-    return (resources.files("spavl.airflow") / "data_docs.css").read_text("utf-8")
+    seen = json.loads(store.read(f"{folder}/{stage}/results/{stage}.json"))
+    checked = Report.from_json(seen["report"])
+    num_met = len(checked.results) - len(checked.failures())
+    if not checked.passed:
+        verdict = '<td class="failed">✗ failed</td>'
+    elif checked.failures():
+        verdict = '<td class="warned">! passed with warnings</td>'
+    else:
+        verdict = '<td class="passed">✓ passed</td>'
+    link = html.escape(f"{stage}/index.html")
+    return f'<tr><td><a href="{link}">{html.escape(stage)}</a></td>{verdict}<td>{num_met} of {len(checked.results)}</td></tr>'
 
 
 async def problem(request: Request, error: Exception) -> Response:
@@ -142,8 +133,8 @@ async def problem(request: Request, error: Exception) -> Response:
     return _page("Nothing to show", f"<p>{html.escape(str(error.detail))}</p>", status_code=error.status_code)
 
 
-def _file(store: Store, path: str, otherwise: str, style: str = "") -> Response:
-    """A stored file, with a style of its own added to a page; raises a 404 with the words `otherwise`."""
+def _file(store: Store, path: str, otherwise: str) -> Response:
+    """A stored file; raises a 404 with the words `otherwise`."""
     content_type = CONTENT_TYPES.get(PurePosixPath(path).suffix)
     if content_type is None:
         raise HTTPException(404, otherwise)
@@ -156,13 +147,11 @@ def _file(store: Store, path: str, otherwise: str, style: str = "") -> Response:
         raise HTTPException(
             404 if is_bad_path else 503, otherwise if is_bad_path else error.message
         ) from error
-    if style and path.endswith(".html"):
-        content = content.replace(b"</head>", f"<style>{style}</style></head>".encode(), 1)
     return Response(content, media_type=content_type, headers=HEADERS)
 
 
 def _page(title: str, body: str, status_code: int = 200) -> HTMLResponse:
     words = html.escape(title)
-    head = f"<meta charset=utf-8><title>{words}</title><style>{_data_docs_style()}main{{max-width:50rem;margin:2rem}}</style>"
+    head = f"<meta charset=utf-8><title>{words}</title><style>{data_docs_style()}main{{max-width:56rem}}main h1{{margin-bottom:.8rem}}</style>"
     content = f"<!doctype html><html lang=en><head>{head}</head><body><main><h1>{words}</h1>{body}</main></body></html>"
     return HTMLResponse(content, status_code=status_code, headers=HEADERS)

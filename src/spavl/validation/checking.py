@@ -7,8 +7,6 @@ raises: a broken suite is not bad data. Failing rows are named by their ids, whi
 
 from __future__ import annotations
 
-import logging
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +15,7 @@ from spavl.errors import UserError
 from spavl.validation.catalogue import EXPECTATION_TYPES
 from spavl.validation.columns import frame_of
 from spavl.validation.data_docs import add_to_data_docs
+from spavl.validation.gx_context import ephemeral_context
 from spavl.validation.report import Report, Result
 from spavl.validation.suite import Expectation, Suite
 from spavl.validation.words import limit_in_words, saw_in_words
@@ -60,9 +59,10 @@ def check(
         _result(expectation, result, frame, batch)
         for expectation, result in zip(suite.expectations, validation["results"], strict=True)
     )
+    report = Report(suite.name, suite.sha256, _passed(results), len(frame), results)
     if data_docs is not None:
-        add_to_data_docs(data_docs, suite, validation)
-    return Report(suite.name, suite.sha256, _passed(results), len(frame), results)
+        add_to_data_docs(data_docs, suite, validation, report)
+    return report
 
 
 def _passed(results: tuple[Result, ...]) -> bool:
@@ -90,13 +90,7 @@ def _report_of_empty_table(suite: Suite) -> Report:
 
 
 def _batch(frame: pd.DataFrame, stage: str) -> Any:
-    os.environ["GX_ANALYTICS_ENABLED"] = "false"
-    import great_expectations as gx
-
-    logging.getLogger("great_expectations").setLevel(logging.ERROR)
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False}
-    asset = context.data_sources.add_pandas("spavl").add_dataframe_asset(stage)
+    asset = ephemeral_context().data_sources.add_pandas("spavl").add_dataframe_asset(stage)
     return asset.add_batch_definition_whole_dataframe("table").get_batch(
         batch_parameters={"dataframe": frame}
     )

@@ -1,8 +1,7 @@
 """Data Docs: Great Expectations' own site, one per folder, built from the results that were added to that folder.
 
 `<folder>/results/<stage>.json` holds each result (no cell text), so that a folder shared by the stages of a run shows
-them all and the site can be built again. Its pages load style and scripts from the web: offline they are plain but
-complete, save for the first page, whose tables a script makes; so it also gets links in plain HTML.
+them all and the site can be built again. Every page is whole by itself: it loads nothing and runs no script.
 """
 
 from __future__ import annotations
@@ -10,8 +9,14 @@ from __future__ import annotations
 import datetime
 import json
 import shutil
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from spavl.validation.gx_context import ephemeral_context
+from spavl.validation.offline_pages import offline_page
+from spavl.validation.report import Report
+from spavl.validation.results_page import Checked, consequence, results_page
 
 if TYPE_CHECKING:
     from spavl.validation.suite import Suite
@@ -19,12 +24,22 @@ if TYPE_CHECKING:
 _SITE = "spavl"
 
 
-def add_to_data_docs(folder: Path, suite: Suite, validation: dict[str, Any]) -> Path:
+def data_docs_style() -> str:
+    """The stylesheet that is in every page."""
+    return (resources.files("spavl.validation") / "templates" / "data_docs.css").read_text("utf-8")
+
+
+def add_to_data_docs(folder: Path, suite: Suite, validation: dict[str, Any], report: Report) -> Path:
     """Add one stage's validation result (JSON, verdicts final) and build the site; returns the path of its first page."""
     from spavl.validation.checking import gx_suite
 
     _settle_verdicts(validation)
-    entry = {"suite": gx_suite(suite).to_json_dict(), "validation": validation}
+    validation["meta"]["batch_spec"]["data_asset_name"] = suite.name
+    entry = {
+        "suite": gx_suite(suite).to_json_dict(),
+        "validation": validation,
+        "report": report.to_json(),
+    }
     target = folder / "results" / f"{suite.name}.json"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(entry, indent=1), "utf-8")
@@ -33,35 +48,53 @@ def add_to_data_docs(folder: Path, suite: Suite, validation: dict[str, Any]) -> 
 
 def build_data_docs(folder: Path) -> Path:
     """The site of all results in the folder; returns the path of its first page."""
-    import great_expectations as gx
     from great_expectations import ExpectationSuite
 
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False}
+    for kind in ("validations", "expectations"):
+        shutil.rmtree(folder / kind, ignore_errors=True)  # pages of results that were replaced
+    context = ephemeral_context()
     context.add_data_docs_site(site_name=_SITE, site_config=_site_config(folder))
-    for path in sorted((folder / "results").glob("*.json")):
-        entry = json.loads(path.read_text("utf-8"))
+    entries = _entries(folder)
+    for stage, entry in entries.items():
         context.suites.add(ExpectationSuite(**{**entry["suite"], "id": None}))
-        _store(context, path.stem, entry["validation"])
+        _store(context, stage, entry["validation"])
     context.build_data_docs(site_names=[_SITE])
-    shutil.rmtree(
-        folder / "static", ignore_errors=True
-    )  # 4 MB of fonts and animations; no page shows any of it
-    _link_pages(folder)
-    return folder / "index.html"
+    # 4 MB of fonts and animations; no page shows any of it
+    shutil.rmtree(folder / "static", ignore_errors=True)
+    return _finish(folder, entries)
 
 
-def _link_pages(folder: Path) -> None:
-    items = []
-    for path in sorted((folder / "results").glob("*.json")):
-        verdict = json.loads(path.read_text("utf-8"))["validation"]["success"]
-        page = next((folder / "validations" / path.stem).rglob("*.html")).relative_to(folder).as_posix()
-        items.append(
-            f'<li><a href="{page}">{path.stem}</a>: {"passed" if verdict else "not all passed"}</li>'
-        )
+def _entries(folder: Path) -> dict[str, dict[str, Any]]:
+    """What lies in `results/`, by stage."""
+    return {
+        path.stem: json.loads(path.read_text("utf-8")) for path in sorted((folder / "results").glob("*.json"))
+    }
+
+
+def _finish(folder: Path, entries: dict[str, dict[str, Any]]) -> Path:
+    """Makes every page whole by itself and writes the first page; returns the path of that one."""
+    style = data_docs_style()
+    checked = {stage: _checked(folder, stage, entry) for stage, entry in entries.items()}
+    for stage, entry in checked.items():
+        note = consequence(entry.report)
+        _make_whole(folder, entry.page, title=f"Result by column: {stage}", note=note, style=style)
+        _make_whole(folder, entry.suite_page, title=f"Suite: {stage}", note="", style=style)
     index = folder / "index.html"
-    before, body, after = index.read_text("utf-8").rpartition("</body>")
-    index.write_text(f"{before}<h5>Results by stage</h5><ul>{''.join(items)}</ul>{body}{after}", "utf-8")
+    index.write_text(results_page(list(checked.values()), style=style), "utf-8")
+    return index
+
+
+def _make_whole(folder: Path, page: str, **words: str) -> None:
+    path = folder / page
+    home = "../" * page.count("/") + "index.html"
+    path.write_text(offline_page(path.read_text("utf-8"), home=home, **words), "utf-8")
+
+
+def _checked(folder: Path, stage: str, entry: dict[str, Any]) -> Checked:
+    page = next((folder / "validations" / stage).rglob("*.html")).relative_to(folder).as_posix()
+    report = Report.from_json(entry["report"])
+    checked_at = f"{_loaded_at(entry['validation']):%Y-%m-%d %H:%M} UTC"
+    return Checked(report, checked_at, page, f"expectations/{stage}.html")
 
 
 def _site_config(folder: Path) -> dict[str, Any]:
@@ -95,13 +128,16 @@ def _store(context: Any, stage: str, validation: dict[str, Any]) -> None:
         ValidationResultIdentifier,
     )
 
-    loaded_at = datetime.datetime.strptime(
-        validation["meta"]["batch_markers"]["ge_load_time"], "%Y%m%dT%H%M%S.%fZ"
-    )
-    run = RunIdentifier(run_name=stage, run_time=loaded_at.replace(tzinfo=datetime.UTC))
+    run = RunIdentifier(run_name=stage, run_time=_loaded_at(validation))
     validation["meta"]["run_id"] = run.to_json_dict()
     key = ValidationResultIdentifier(ExpectationSuiteIdentifier(stage), run, batch_identifier=stage)
     loaded = ExpectationSuiteValidationResultSchema().load(validation)
     context.validation_results_store.set(
         key, ExpectationSuiteValidationResult(**loaded) if isinstance(loaded, dict) else loaded
     )
+
+
+def _loaded_at(validation: dict[str, Any]) -> datetime.datetime:
+    """When the table was given to Great Expectations."""
+    written = validation["meta"]["batch_markers"]["ge_load_time"]
+    return datetime.datetime.strptime(written, "%Y%m%dT%H%M%S.%fZ").replace(tzinfo=datetime.UTC)

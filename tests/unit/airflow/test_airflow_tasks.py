@@ -1,5 +1,6 @@
 """What the task functions make of a form, of an outcome and of SIGTERM."""
 
+import datetime
 import os
 import signal
 import sys
@@ -41,9 +42,8 @@ def test_the_plan_of_a_run_that_an_asset_woke_has_no_date():
     assert argv == command.plan_command("align_model", "asset__1", "cluster")
 
 
-def test_the_form_reaches_the_plans_argv():
-    import datetime
-
+def test_the_form_reaches_the_plans_argv(monkeypatch):
+    monkeypatch.delenv("SPAVL_PROFILE", raising=False)
     night = datetime.datetime(2026, 11, 23, tzinfo=datetime.UTC)
     argv = tasks.plan_argv({"dataset_version": RUN, "channel": "x"}, "align_model", "m__1", night)
     assert argv[1:] == [
