@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.line import run_here, write_profile
 
 from spavl.__main__ import main
 from spavl.artifacts import channel
 from spavl.artifacts.record import Record, record_path
 from spavl.artifacts.store import Store, open_store
 from spavl.outcome import Outcome, parse
-from tests.line import run_here, write_profile
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_rolling_back_twice_goes_back_twice_and_history_stays(capsys, store: Sto
         publish(store, number, run_id)
     assert call(capsys, "rollback", "--reason", "drill")[0].run_id == "20260102-bbbbbbbbbb"
     assert call(capsys, "rollback", "--reason", "drill")[0].run_id == "20260101-aaaaaaaaaa"
-    outcome, words = call(capsys, "rollback", "--reason", "drill", expect=2)
+    outcome, _ = call(capsys, "rollback", "--reason", "drill", expect=2)
     assert "nothing before" in outcome.error
     assert [(entry.number, entry.action) for entry in channel.history(store, "stable")] == [
         (1, "publish"),
@@ -104,7 +104,7 @@ def test_prune_shows_first_and_removes_only_what_nothing_reaches(
         store, "dataset", channel.Entry(1, 0, "publish", runs[0], "dataset", "f", "2026-01-01T00:00:00+00:00")
     )
 
-    shown, words = call(capsys, "prune", "--keep-runs", "1")
+    shown, _ = call(capsys, "prune", "--keep-runs", "1")
     assert (
         shown.verdict == "skipped"
         and shown.counts["blobs"] == 1
