@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.line import environment, spavl, store_of, write_profile
 
 from spavl.artifacts.lease import lease
-from tests.line import environment, spavl, store_of, write_profile
 
 PLAN = ("plan", "--dag", "refresh_preferences", "--airflow-run-id", "tonight")
 
@@ -137,12 +137,5 @@ def _wait_for(port: int) -> None:
 
 
 def _make_bucket(outside: dict[str, str]) -> None:
-    import boto3
-
-    boto3.client(
-        "s3",
-        endpoint_url=outside["AWS_ENDPOINT_URL"],
-        aws_access_key_id="testing",
-        aws_secret_access_key="testing",
-        region_name="us-east-1",
-    ).create_bucket(Bucket="night")
+    code = "import boto3; boto3.client('s3').create_bucket(Bucket='night')"
+    subprocess.run([sys.executable, "-c", code], env={**os.environ, **outside}, check=True)
