@@ -18,9 +18,10 @@ from spavl import records
 from spavl.artifacts import channel
 from spavl.artifacts.record import read_record
 from spavl.artifacts.store import Store
-from spavl.config import Config, DemoRulesModel, EndpointModel, FakeModel, TransformersModel, load_config
+from spavl.config import Config, DemoRulesModel, EndpointModel, FakeModel, TransformersModel
 from spavl.errors import UserError
 from spavl.pipeline import BY_NAME, DAGS
+from spavl.profiles import load_config
 from spavl.records import stable_hash
 
 _RUN_ID = re.compile(r"^\d{8}-[0-9a-f]{10}$")

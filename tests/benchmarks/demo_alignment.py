@@ -21,13 +21,14 @@ from typing import Any
 
 from in_memory_line import InMemoryLine
 
-from spavl.config import Config, load_config
+from spavl.config import Config
 from spavl.demo.picture_folder import Batch, draw_nights
 from spavl.demo.world import BASE, World, teach_world, world_fingerprint
 from spavl.evaluation.answering import Asking, Terms, answer_id, judged_answers
 from spavl.evaluation.scoring import ALIGNED, CHANGE, score_answers
 from spavl.evaluation.scoring import BASE as BASE_ROLE
 from spavl.inference import open_model, resolve_revision
+from spavl.profiles import load_config
 from spavl.records import BENIGN, DatasetRow, EvaluationAnswer, Question, Score
 
 NIGHT_BATCH = Batch(num_per_leaf=3, num_per_benign_concept=10)  # as many as the demo's first night

@@ -17,6 +17,7 @@ GROUND = {
     "errors",
     "records",
     "config",
+    "profiles",
     "stage",
     "taxonomy",
     "pipeline",

@@ -12,10 +12,10 @@ from rich.table import Table
 from spavl import worklist
 from spavl.artifacts.record import read_record, stage_folder
 from spavl.artifacts.store import Store, open_store
-from spavl.config import load_config
 from spavl.outcome import Outcome
 from spavl.pipeline import DAGS
 from spavl.plan import Plan, read_plan
+from spavl.profiles import load_config
 
 
 def status(arguments: argparse.Namespace) -> Outcome:

@@ -10,7 +10,7 @@ from pathlib import Path
 import spavl
 from spavl.artifacts import channel
 from spavl.artifacts.store import open_store
-from spavl.config import load_config, spavl_home
+from spavl.config import spavl_home
 from spavl.demo import standalone
 from spavl.demo.airflow_api import AirflowApi
 from spavl.demo.following import Screen
@@ -18,6 +18,7 @@ from spavl.demo.summary import ALIGN, REFRESH
 from spavl.demo.telling import finish
 from spavl.demo.watching import POLL_S, Ended, Night, follow
 from spavl.errors import EXIT_DONE, TryAgain
+from spavl.profiles import load_config
 
 FIRST_NIGHT, LATER_NIGHTS = (3, 10), (1, 3)  # pictures per harm class and per benign concept: half of each
 WAKE_TIMEOUT_S = 120.0  # an asset event wakes its DAG within seconds

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from spavl.config import Config, load_config, shipped_profiles
+from spavl.config import Config
 from spavl.errors import UserError
+from spavl.profiles import load_config, shipped_profiles
 
 
 def profile(tmp_path: Path, content: object) -> str:
