@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from spavl.records import AXES, ORDERS, Comparison
 
-REASONS_TO_DROP = ("tie", "unparsable", "conflict", "unlabelled", "low_agreement", "weak_choice")
+REASONS_TO_DROP = ("tie", "unparsable", "conflict", "unlabelled", "low_agreement", "weak_choice", "unsafe_choice")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,10 @@ def _by_axes(verdicts: Mapping[str, AxisVerdict]) -> tuple[str | None, str | Non
 
 
 def _safety_objection(winner: str, row: Comparison, is_unsafe: Mapping[str, bool]) -> str | None:
+    """Why helpfulness may not decide a harm prompt this way; between two unsafe answers nothing is worth learning."""
     chosen, rejected = (row.response_a, row.response_b) if winner == "a" else (row.response_b, row.response_a)
     if chosen not in is_unsafe or rejected not in is_unsafe:
         return "unlabelled"
-    return "conflict" if is_unsafe[chosen] and not is_unsafe[rejected] else None
+    if is_unsafe[chosen]:
+        return "unsafe_choice" if is_unsafe[rejected] else "conflict"
+    return None

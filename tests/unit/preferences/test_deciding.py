@@ -46,14 +46,14 @@ def test_the_table_of_decisions(words, winner, decided_by, dropped, margin, agre
     [
         ({"ra": True, "rb": False}, True, "conflict"),
         ({"ra": True, "rb": False}, False, None),
-        ({"ra": True, "rb": True}, True, None),
+        ({"ra": True, "rb": True}, True, "unsafe_choice"),
         ({"ra": False, "rb": True}, True, None),
         ({"ra": False}, True, "unlabelled"),
         ({}, True, "unlabelled"),
         ({}, False, None),
     ],
 )
-def test_helpfulness_never_puts_an_unsafe_answer_over_a_safe_one_on_a_harm_prompt(
+def test_helpfulness_never_chooses_an_unsafe_answer_on_a_harm_prompt(
     is_unsafe, is_harm_prompt, dropped
 ):
     decision = decide(askings("ttaa"), is_harm_prompt=is_harm_prompt, is_unsafe=is_unsafe)

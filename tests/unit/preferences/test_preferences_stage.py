@@ -55,6 +55,7 @@ def test_a_decided_pair_becomes_a_preference_and_every_other_is_counted(tmp_path
         "dropped_unlabelled": 0,
         "dropped_low_agreement": 0,
         "dropped_weak_choice": 0,
+        "dropped_unsafe_choice": 0,
         "inconsistent_axes": 2,
         "undecided_axes": 1,
     }
