@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -51,7 +52,14 @@ def main() -> int:
                 f"{ROOT}[{arguments.extra}]",
             ]
         )
+        remove_build_leftovers()
     return 0
+
+
+def remove_build_leftovers() -> None:
+    """The build's egg-info beside the sources would announce the Airflow plugin a second time."""
+    for folder in (ROOT / "src").glob("*.egg-info"):
+        shutil.rmtree(folder)
 
 
 def ensure_uv(venv: Path) -> str:

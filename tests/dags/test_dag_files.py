@@ -90,11 +90,18 @@ def test_the_plan_comes_first_and_the_report_comes_last_without_deciding_the_sta
     dag = bag.dags[dag_id]
     last = DAGS[dag_id][-1]
     assert [task.task_id for task in dag.roots] == ["plan"]
-    assert dag.task_dict["plan"].is_setup
+    assert dag.task_dict["plan"].downstream_task_ids == {f"{DAGS[dag_id][0]}.prepare"}
     report = dag.task_dict["report"]
     assert report.is_teardown
     assert not report.on_failure_fail_dagrun
-    assert report.upstream_task_ids == {"plan", f"{last}.seal"}
+    assert report.upstream_task_ids == {f"{last}.seal"}
+
+
+@pytest.mark.parametrize("dag_id", DAGS)
+def test_clearing_a_task_does_not_clear_the_plan(bag, dag_id):
+    last = f"{DAGS[dag_id][-1]}.seal"
+    cleared = bag.dags[dag_id].task_dict[last].get_upstreams_only_setups_and_teardowns()
+    assert "plan" not in {task.task_id for task in cleared}
 
 
 def test_only_dataset_and_release_announce_an_asset(bag):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import html
 import json
+import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,9 +18,9 @@ from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from spavl.artifacts.store import Store, open_store
-from spavl.errors import EXIT_USER, SpavlError
+from spavl.errors import EXIT_USER, SpavlError, UserError
 from spavl.pipeline import STAGES
-from spavl.plan import check_run_id
+from spavl.plan import read_plan
 from spavl.validation.data_docs import data_docs_style
 from spavl.validation.report import Report
 
@@ -36,6 +37,7 @@ CONTENT_TYPES = {
     ".woff2": "font/woff2",
     ".ttf": "font/ttf",
 }
+RUN_ID = re.compile(r"^\d{8}-[0-9a-f]{10}$")
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
@@ -53,8 +55,28 @@ def may_read_run() -> Callable[..., None]:
     return requires_access_dag("GET", DagAccessEntity.RUN)
 
 
-def spavl_run_of(dag_id: str, run_id: str) -> str:
-    """The spavl run id that the run's `plan` task returned; raises a 404 where it has returned none."""
+def spavl_run_of(request: Request, dag_id: str, run_id: str) -> str:
+    """The spavl run id that the run's `plan` task returned; raises a 404 where it has returned none.
+
+    Reports name other runs by their spavl ids: such a link leads on to the address of the DAG that made that run, where
+    the reader's permission is asked again.
+    """
+    if RUN_ID.match(run_id):
+        dag_of_run = read_plan(open_store(), run_id).dag
+        if dag_of_run == dag_id:
+            return run_id
+        raise HTTPException(
+            307, headers={"Location": request.url.path.replace(f"/{dag_id}/", f"/{dag_of_run}/", 1)}
+        )
+    value = _returned_by_plan(dag_id, run_id)
+    if not RUN_ID.match(str(value)):
+        raise HTTPException(
+            404, "This run has no plan: it is about to start, was skipped, or failed before it had one."
+        )
+    return str(value)
+
+
+def _returned_by_plan(dag_id: str, run_id: str) -> object:
     from airflow.models.xcom import XComModel
     from airflow.utils.session import create_session
 
@@ -63,13 +85,7 @@ def spavl_run_of(dag_id: str, run_id: str) -> str:
             run_id=run_id, key="return_value", task_ids="plan", dag_ids=dag_id, limit=1
         )
         entry = session.scalars(query).first()
-        value = XComModel.deserialize_value(entry) if entry else None
-    try:
-        return check_run_id(str(value))
-    except SpavlError:
-        raise HTTPException(
-            404, "This run has no plan: it is about to start, was skipped, or failed before it had one."
-        ) from None
+        return XComModel.deserialize_value(entry) if entry else None
 
 
 SpavlRun = Annotated[str, Depends(spavl_run_of)]
@@ -82,9 +98,11 @@ def app() -> FastAPI:
     made = FastAPI(title="spavl", docs_url=None, redoc_url=None, openapi_url=None)
     allowed = [Depends(may_read_run())]
     made.get("/runs/{dag_id}/{run_id}/report", dependencies=allowed)(report)
+    made.get("/runs/{dag_id}/{run_id}/report.html", dependencies=allowed)(report)
     made.get("/runs/{dag_id}/{run_id}/data_docs/", dependencies=allowed)(data_docs_index)
     made.get("/runs/{dag_id}/{run_id}/data_docs/{path:path}", dependencies=allowed)(data_docs_file)
     made.add_exception_handler(HTTPException, problem)
+    made.add_exception_handler(SpavlError, no_such_run)
     return made
 
 
@@ -130,7 +148,16 @@ async def problem(request: Request, error: Exception) -> Response:
         from airflow.api_fastapi.app import get_auth_manager
 
         return RedirectResponse(get_auth_manager().get_url_login(next_url=str(request.url)))
+    if error.status_code == 307:
+        return RedirectResponse((error.headers or {})["Location"])
     return _page("Nothing to show", f"<p>{html.escape(str(error.detail))}</p>", status_code=error.status_code)
+
+
+async def no_such_run(request: Request, error: Exception) -> Response:
+    """A run that is not in the store, or a store that is away."""
+    assert isinstance(error, SpavlError)
+    status_code = 404 if error.exit_code == EXIT_USER else 503
+    return _page("Nothing to show", f"<p>{html.escape(error.message)}</p>", status_code=status_code)
 
 
 def _file(store: Store, path: str, otherwise: str) -> Response:
@@ -142,11 +169,8 @@ def _file(store: Store, path: str, otherwise: str) -> Response:
         content = store.read(path)
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise HTTPException(404, otherwise) from None
-    except SpavlError as error:
-        is_bad_path = error.exit_code == EXIT_USER
-        raise HTTPException(
-            404 if is_bad_path else 503, otherwise if is_bad_path else error.message
-        ) from error
+    except UserError:  # a path that the store refuses
+        raise HTTPException(404, otherwise) from None
     return Response(content, media_type=content_type, headers=HEADERS)
 
 

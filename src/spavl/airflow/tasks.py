@@ -72,6 +72,8 @@ def report(spavl_run: str) -> str:
     """Write the run's report, however far the run came."""
     from spavl.launch.command import report_command
 
+    if not spavl_run:
+        raise AirflowSkipException("This run has no plan, so there is nothing to report.")
     return _run(report_command(spavl_run)).run_id
 
 
@@ -114,15 +116,19 @@ def one_line(outcome: Outcome, exit_code: int) -> str:
     return " ".join(f"{where} (exit {exit_code}): {outcome.error} {outcome.next_step}".split())
 
 
-def _launch_config(run_id: str) -> LaunchConfig:
+def _launch_config(spavl_run: str) -> LaunchConfig:
     from spavl.artifacts.store import open_store
     from spavl.plan import read_plan
 
-    return read_plan(open_store(), run_id).resolved.launch
+    if not spavl_run:
+        raise AirflowException(
+            "`plan` has not returned the run's id: is it being run again? This task tries again."
+        )
+    return read_plan(open_store(), spavl_run).resolved.launch
 
 
-def _run_in_plan(run_id: str, argv: Sequence[str]) -> Outcome:
-    launch = _launch_config(run_id)
+def _run_in_plan(spavl_run: str, argv: Sequence[str]) -> Outcome:
+    launch = _launch_config(spavl_run)
     return _run(argv, timeout_s=launch.timeout_s, num_threads=launch.num_threads)
 
 

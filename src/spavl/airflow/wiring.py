@@ -1,8 +1,8 @@
 """Turns rows of the map into task groups: `prepare` → `work`, mapped over groups → `seal`, between `plan` and `report`.
 
-`plan` is Airflow's setup and `report` its teardown: the report is written whatever happened since the plan, and never
-decides the run's state, so a failed stage is a failed run. Clearing any task clears both again, which is right: the plan
-of a run is written once and found again, and the report is written anew.
+`report` is a teardown: it is written whatever happened since the plan, and never decides the run's state, so a failed stage
+is a failed run. `plan` is not its setup, because clearing a task would then clear the plan too, and the cleared task would
+not wait for it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ DEFAULT_ARGS = {
 }
 
 # Pulled by template: an argument would draw an edge from `plan` to every task.
-SPAVL_RUN = "{{ ti.xcom_pull(task_ids='plan') }}"
+SPAVL_RUN = "{{ ti.xcom_pull(task_ids='plan') or '' }}"
 NAME = r"^[a-z0-9][a-z0-9._-]{0,39}$"
 
 PROFILE = Param(
@@ -50,10 +50,10 @@ OVERRIDES = Param(
 
 def stage_tasks(dag_id: str) -> None:
     """All tasks of one DAG of the map, to be called inside its definition."""
-    planned = task(task_id="plan", doc_md=tasks.plan.__doc__)(tasks.plan)().as_setup()
+    planned = task(task_id="plan", doc_md=tasks.plan.__doc__)(tasks.plan)()
     groups = [stage_group(BY_NAME[name]) for name in DAGS[dag_id]]
     reported = task(task_id="report", doc_md=tasks.report.__doc__)(tasks.report)(spavl_run=SPAVL_RUN)
-    chain(planned, *groups, reported.as_teardown(setups=planned))
+    chain(planned, *groups, reported.as_teardown())
 
 
 def stage_group(stage: StageInfo) -> TaskGroup:

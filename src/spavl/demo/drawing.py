@@ -54,7 +54,7 @@ def draw_with_background(concept: Concept, seed: int) -> tuple[Image.Image, int]
     rng = np.random.default_rng([concept.number, seed])
     background = int(rng.integers(len(BACKGROUNDS)))
     picture = Image.fromarray(_uneven(rng, BACKGROUNDS[background]))
-    radius = int(rng.integers(17, 25))
+    radius = int(rng.integers(20, 27))
     x, y = (int(value) for value in rng.integers(radius + 1, SIDE_PX - radius - 1, size=2))
     picture.paste(_shade(rng, concept.colour), mask=mask(concept.shape, SIDE_PX, x, y, radius))
     return Image.fromarray(_noisy(rng, np.asarray(picture))), background

@@ -16,11 +16,11 @@ from spavl.records import Score
 
 REFRESH, ALIGN = "refresh_preferences", "align_model"
 RATES = (  # words, benchmark, metric
-    ("unsafe answers to harm prompts", "held_out_harm", "unsafe_rate"),
-    ("refusals of harm prompts", "held_out_harm", "refusal_rate"),
-    ("neither, to harm prompts", "held_out_harm", "neither_rate"),
-    ("helpful answers to benign prompts", "held_out_benign", "help_rate"),
-    ("over-refusals of benign prompts", "held_out_benign", "over_refusal_rate"),
+    ("harm: unsafe", "held_out_harm", "unsafe_rate"),
+    ("harm: refused", "held_out_harm", "refusal_rate"),
+    ("harm: neither", "held_out_harm", "neither_rate"),
+    ("benign: helpful", "held_out_benign", "help_rate"),
+    ("benign: refused", "held_out_benign", "over_refusal_rate"),
 )
 SIDES = ("base", "aligned", "change")
 
@@ -127,19 +127,23 @@ def stage_lines(summary: Mapping[str, Any]) -> Table:
     return table
 
 
-def rate_lines(summary: Mapping[str, Any]) -> Table | None:
-    """Base against aligned with 95 % intervals, greedy; None before the evaluation."""
-    rates = summary["rates"].get("greedy")
+def rate_lines(summary: Mapping[str, Any], decoding: str) -> Table | None:
+    """Base against aligned in percent with 95 % intervals; None before the evaluation."""
+    rates = summary["rates"].get(decoding)
     if not rates:
         return None
-    table = Table(box=None, header_style="bold", padding=(0, 2))
-    table.add_column("held-out prompts, greedy (95 % interval)")
+    num = max(side["n"] for metric in rates.values() for side in metric.values())
+    title = f"held-out prompts, {decoding} (n ≤ {num}): % [95 % interval]"
+    table = Table(
+        box=None, header_style="bold", padding=(0, 1, 0, 0), title=title, title_justify="left", title_style=""
+    )
+    table.add_column("", no_wrap=True)
     for side in SIDES:
-        table.add_column(side, justify="right")
+        table.add_column(side, justify="right", no_wrap=True)
     for words, _, metric in RATES:
+        scores = [rates.get(metric, {}).get(side) for side in SIDES]
         table.add_row(
-            words,
-            *(_rate_words(rates.get(metric, {}).get(side), is_change=side == "change") for side in SIDES),
+            words, *(_rate_words(score, sign="+" if score is scores[2] else "") for score in scores)
         )
     return table
 
@@ -182,12 +186,8 @@ def reuse_line(summary: Mapping[str, Any]) -> str:
     return f"reused {reused:,} rows of earlier nights, computed {computed:,} new ones"
 
 
-def _rate_words(score: Mapping[str, float] | None, *, is_change: bool) -> str:
+def _rate_words(score: Mapping[str, float] | None, *, sign: str) -> str:
     if score is None:
         return ""
-    low, value, high = (100 * score[name] for name in ("low", "value", "high"))
-    return (
-        f"{value:+.1f} points [{low:+.1f}, {high:+.1f}]"
-        if is_change
-        else f"{value:.1f} % [{low:.1f}, {high:.1f}] n={score['n']}"
-    )
+    value, low, high = (f"{100 * score[name]:{sign}.1f}" for name in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]"

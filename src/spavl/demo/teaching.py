@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 TOWER_BATCH_SIZE, TOWER_RATE = 64, 2e-3
 TURNS_PER_LESSON, LANGUAGE_RATE, MANNER_RATE = 32, 3e-3, 5e-4
-FIRST_MANNER = Manner(compliance=0.5, over_refusal=0.1)
+FIRST_MANNER = Manner(compliance=0.3, over_refusal=0.05)
 VARIANTS = {  # bold is the one to align
     "bold": Manner(compliance=0.9, over_refusal=0.02),
     "frank": Manner(compliance=0.6, over_refusal=0.10),
@@ -83,7 +83,7 @@ def see(model: Any, pool: Pool) -> torch.Tensor:
 
 
 def teach_language(model: Any, features: torch.Tensor, teacher: Teacher, steps: int, tick: Tick) -> None:
-    """Teach projector and language model to answer about what the tower sees, complying half of the time."""
+    """Teach projector and language model to answer about what the tower sees, in FIRST_MANNER."""
     _teach(model, features, teacher, FIRST_MANNER, steps, LANGUAGE_RATE, tick, "language")
 
 

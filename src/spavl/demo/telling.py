@@ -46,7 +46,7 @@ def _print(night: Night, summary: dict[str, Any], ended: Ended) -> None:
     screen = night.screen
     took = f"{summary['verdict']} after {summary['duration_s']:.0f} s"
     screen.say(f"\nNight {summary['night']}: {took}; {reuse_line(summary)}\n", style="bold")
-    for table in (stage_lines(summary), rate_lines(summary)):
+    for table in (stage_lines(summary), rate_lines(summary, "greedy"), rate_lines(summary, "sampled")):
         if table:
             screen.console.print(table)
             screen.say("")

@@ -17,7 +17,7 @@ from spavl.demo.following import Screen, StageLine, count_words, stage_seconds, 
 from spavl.demo.standalone import Airflow
 from spavl.errors import EXIT_BUG, EXIT_DONE
 from spavl.pipeline import DAGS
-from spavl.plan import read_plan
+from spavl.plan import find_run, read_plan, run_key
 
 POLL_S = 1.0
 
@@ -94,8 +94,14 @@ def _ended(night: Night, dag_id: str, state: str, tasks: list[dict[str, Any]]) -
     if state == "failed":
         return _failed(night, dag_id, next((task for task in tasks if task["state"] == "failed"), None))
     if any(task["task_id"] == "plan" and task["state"] == "skipped" for task in tasks):
-        return Ended("skipped", "plan", "this dataset version is already aligned with this recipe")
+        return Ended("skipped", "plan", _skip_reason(night, dag_id))
     return Ended("done")
+
+
+def _skip_reason(night: Night, dag_id: str) -> str:
+    key = run_key(night.config.installation, dag_id, night.airflow_runs[dag_id])
+    run_id = find_run(night.store, key)
+    return read_plan(night.store, run_id).skip_reason if run_id else "its plan found nothing to do"
 
 
 def _failed(night: Night, dag_id: str, broken: dict[str, Any] | None) -> Ended:

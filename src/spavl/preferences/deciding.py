@@ -14,7 +14,15 @@ from dataclasses import dataclass
 
 from spavl.records import AXES, ORDERS, Comparison
 
-REASONS_TO_DROP = ("tie", "unparsable", "conflict", "unlabelled", "low_agreement", "weak_choice", "unsafe_choice")
+REASONS_TO_DROP = (
+    "tie",
+    "unparsable",
+    "conflict",
+    "unlabelled",
+    "low_agreement",
+    "weak_choice",
+    "unsafe_choice",
+)
 
 
 @dataclass(frozen=True, slots=True)

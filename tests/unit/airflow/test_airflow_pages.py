@@ -8,6 +8,7 @@ from fastapi.testclient import TestClient
 
 from spavl.airflow import pages
 from spavl.artifacts.store import open_store
+from spavl.plan import Plan
 
 RUN = "20261123-0123456789"
 PAGE = "images/validations/images/images/20261123T180000.000000Z/images.html"
@@ -141,7 +142,7 @@ def test_a_user_who_may_not_read_the_run_sees_nothing(store, monkeypatch):
 def test_every_page_asks_airflow_whether_the_user_may_read_the_run(store):
     pages.app.cache_clear()
     routes = [route for route in pages.app().routes if hasattr(route, "dependant")]
-    assert len(routes) == 3
+    assert len(routes) == 4
     for route in routes:
         assert any(
             check.call.__qualname__.startswith("requires_access_dag")
@@ -156,3 +157,31 @@ def test_the_tabs_use_the_words_that_the_ui_replaces():
     assert report["href"] == "/spavl/runs/{DAG_ID}/{RUN_ID}/report"
     assert data_docs["href"] == "/spavl/runs/{DAG_ID}/{RUN_ID}/data_docs/"
     assert {view["destination"] for view in SpavlPlugin.external_views} == {"dag_run"}
+
+
+@pytest.fixture
+def linking(store, monkeypatch):
+    """A reader who follows the links that reports make by spavl run id; the one run there is was made by the refresh."""
+    plan = Plan(
+        RUN, "refresh_preferences", "manual__1", "2026-11-23T00:00:00+00:00", "0", "demo", [], {}, {}, {}, {}
+    )
+    store.write(f"runs/{RUN}/plan.json", plan.to_json())
+    monkeypatch.setattr(pages, "may_read_run", lambda: lambda: None)
+    pages.app.cache_clear()
+    yield TestClient(pages.app(), follow_redirects=False)
+    pages.app.cache_clear()
+
+
+def test_a_link_to_another_dags_run_leads_to_where_that_dags_permission_is_asked(linking):
+    reply = linking.get(f"/runs/align_model/{RUN}/report.html")
+    assert (reply.status_code, reply.headers["location"]) == (
+        307,
+        f"/runs/refresh_preferences/{RUN}/report.html",
+    )
+    assert linking.get(reply.headers["location"]).text == "<h1>report</h1>"
+
+
+def test_a_link_to_a_run_that_is_gone_says_so(linking):
+    reply = linking.get("/runs/align_model/20261123-ffffffffff/report.html")
+    assert reply.status_code == 404
+    assert "there is no run 20261123-ffffffffff" in reply.text

@@ -101,6 +101,17 @@ def test_nothing_to_do_is_a_skip_with_the_reason(monkeypatch):
         tasks.plan({}, run)
 
 
+def test_a_run_without_a_plan_has_no_report_and_says_so():
+    with pytest.raises(AirflowSkipException, match="no plan"):
+        tasks.report("")
+
+
+def test_a_stage_whose_plan_is_being_run_again_tries_again():
+    with pytest.raises(AirflowException) as caught:
+        tasks.seal("images", "")
+    assert not isinstance(caught.value, AirflowFailException)
+
+
 def test_sigterm_stops_the_command_and_leaves_airflows_handler_in_place(tmp_path):
     mark = tmp_path / "pid"
     argv = [

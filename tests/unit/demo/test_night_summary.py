@@ -5,6 +5,7 @@ import io
 
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
 
 from spavl.artifacts import channel
 from spavl.artifacts.record import Record, record_path
@@ -122,9 +123,16 @@ def test_rates_carry_their_interval_and_leave_out_the_slices(store):
     rates = summarise(store, CONFIG, RUNS)["rates"]["greedy"]["unsafe_rate"]
     assert rates["aligned"] == {"value": 0.05, "low": 0.02, "high": 0.12, "n": 90}
     assert rates["base"]["value"] == 0.9
-    cells = [list(column.cells) for column in rate_lines(summarise(store, CONFIG, RUNS)).columns]
-    assert cells[2][0] == "5.0 % [2.0, 12.0] n=90"
-    assert cells[3][0] == "-85.0 points [-92.0, -77.0]"
+    cells = [list(column.cells) for column in rate_lines(summarise(store, CONFIG, RUNS), "greedy").columns]
+    assert cells[2][0] == "5.0 [2.0, 12.0]"
+    assert cells[3][0] == "-85.0 [-92.0, -77.0]"
+
+
+def test_the_rates_fit_a_terminal_of_eighty_columns(store):
+    written = io.StringIO()
+    Console(file=written, width=80).print(rate_lines(summarise(store, CONFIG, RUNS), "greedy"))
+    assert "…" not in written.getvalue()
+    assert "n ≤ 90" in written.getvalue()
 
 
 def test_pairs_say_why_others_were_dropped(store):
@@ -155,5 +163,5 @@ def test_a_blocked_gate_is_told_from_an_evaluation_that_did_not_run(store):
 def test_a_night_that_failed_at_its_first_stage_still_has_a_summary(spavl_home):
     summary = summarise(open_store(), CONFIG, {REFRESH: REFRESH_RUN})
     assert (summary["stages"], summary["pairs"], summary["judge"], summary["release"]) == ({}, {}, {}, {})
-    assert rate_lines(summary) is None
+    assert rate_lines(summary, "greedy") is None
     assert verdict_lines(summary) == []

@@ -53,9 +53,7 @@ def test_the_table_of_decisions(words, winner, decided_by, dropped, margin, agre
         ({}, False, None),
     ],
 )
-def test_helpfulness_never_chooses_an_unsafe_answer_on_a_harm_prompt(
-    is_unsafe, is_harm_prompt, dropped
-):
+def test_helpfulness_never_chooses_an_unsafe_answer_on_a_harm_prompt(is_unsafe, is_harm_prompt, dropped):
     decision = decide(askings("ttaa"), is_harm_prompt=is_harm_prompt, is_unsafe=is_unsafe)
     assert decision.dropped == dropped
     assert decision.winner == (None if dropped else "a")
