@@ -79,4 +79,4 @@ def test_a_saved_model_loads_the_same(tmp_path, processor):
 
 
 def test_the_model_has_under_half_a_million_parameters(processor):
-    assert sum(p.numel() for p in build_model(processor.tokenizer).parameters()) == 450_208
+    assert 400_000 < sum(p.numel() for p in build_model(processor.tokenizer).parameters()) < 500_000
