@@ -164,7 +164,7 @@ def _new_plan(
         run_id=run_id,
         dag=dag,
         airflow_run_id=airflow_run_id,
-        created_at=now.isoformat(timespec="seconds"),
+        created_at=now.isoformat(timespec="microseconds"),
         code_version=spavl.__version__,
         profile=config.profile,
         overrides=overrides,

@@ -33,7 +33,7 @@ def status(arguments: argparse.Namespace) -> Outcome:
         words = plan.skip_reason or ", ".join(
             f"{stage} {stage_status(store, plan, stage)}" for stage in DAGS[plan.dag]
         )
-        table.add_row(plan.run_id, plan.dag, plan.created_at, words)
+        table.add_row(plan.run_id, plan.dag, plan.created_at[:19], words)
     Console(stderr=True, width=None if sys.stderr.isatty() else 160).print(
         table if plans else f"no runs in {store.url}"
     )

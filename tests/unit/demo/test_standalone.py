@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from dataclasses import asdict
 
 import psutil
@@ -15,6 +16,7 @@ from spavl.demo import standalone
 from spavl.demo.standalone import MARKER, Airflow
 from spavl.errors import UserError
 
+OURS = f"ours-{uuid.uuid4()}"  # another test process on this machine has its own
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 
 
@@ -31,7 +33,7 @@ def recorded(process: subprocess.Popen, **changes) -> Airflow:
     values = {
         "pid": process.pid,
         "pid_started_at": psutil.Process(process.pid).create_time(),
-        "marker": "ours",
+        "marker": OURS,
         "port": 1,
         "dags_folder": "d",
         "home": str(home),
@@ -44,7 +46,7 @@ def recorded(process: subprocess.Popen, **changes) -> Airflow:
 @pytest.fixture
 def processes():
     """One of ours, its task in another session, and a stranger."""
-    made = [sleeping("ours"), sleeping("ours"), sleeping("another's"), sleeping(None)]
+    made = [sleeping(OURS), sleeping(OURS), sleeping("another's"), sleeping(None)]
     yield made
     for process in made:
         process.kill()
@@ -69,7 +71,7 @@ def test_a_worker_that_wrote_its_title_over_its_environment_is_stopped_too(tmp_p
         "time.sleep(60)\n"
     )
     leader = subprocess.Popen(
-        [sys.executable, "-c", program], env={**os.environ, MARKER: "ours"}, start_new_session=True
+        [sys.executable, "-c", program], env={**os.environ, MARKER: OURS}, start_new_session=True
     )
     while not (note.exists() and note.read_text()):
         time.sleep(0.05)

@@ -2,7 +2,7 @@ import io
 import json
 
 import pytest
-from tests.stage_context import FakeContext, run_stage
+from tests.stage_context import FakeContext, work_rows
 
 from spavl.artifacts.record import Record
 from spavl.artifacts.store import open_store
@@ -183,9 +183,8 @@ def test_a_real_model_and_its_changed_copy_are_answered_judged_and_scored(tmp_pa
     }
     ctx.records_by_stage = {"training": training_record(files)}
 
-    sealed = run_stage(stage, ctx, chunk_size=2)
-
-    answers = sealed.side_tables["answers"]
+    answers = work_rows(stage, ctx, stage.prepare(ctx), chunk_size=2)
+    sealed = stage.seal(ctx, answers)
     assert sealed.counts == {
         "answers": 12,
         "harm_prompts": 2,
