@@ -50,7 +50,7 @@ def test_a_form_takes(bag, dag_id, name, value):
 
 def test_scheduled_dags_have_a_default_for_every_field(bag):
     for dag_id in ("refresh_preferences", "align_model"):
-        bag.dags[dag_id].params.validate()
+        assert bag.dags[dag_id].params.validate()
 
 
 def test_a_rollback_needs_a_reason(bag):
