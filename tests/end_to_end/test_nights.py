@@ -149,7 +149,6 @@ def test_a_poisoned_night_is_stopped_by_the_gate_and_the_channel_stays(
     home: Home, night_one: tuple[Home, Plan, Plan]
 ) -> None:
     data = home.run("refresh_preferences", "poisoned", *POISON)
-    flipped = record_of(home.path, data.run_id, "preferences")["details"]["chosen_unsafe_rejected_safe"]
     aligned = home.plan("align_model", "poisoned")
     assert aligned.inputs["dataset"]["run_id"] == data.run_id and not aligned.skip_reason
     run_here(home.path, aligned.run_id, "training")
@@ -158,7 +157,6 @@ def test_a_poisoned_night_is_stopped_by_the_gate_and_the_channel_stays(
     assert "Nothing was published" in caught.value.next_step
     spavl(home.path, "seal", "release", "--run-id", aligned.run_id, expect=2)
     assert [entry.run_id for entry in channel.history(store_of(home.path), "stable")] == [night_one[2].run_id]
-    assert flipped is not None
 
 
 def test_training_killed_in_the_middle_ends_with_the_same_weights(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import io
 import json
 from dataclasses import dataclass, field
 from typing import Any
 
 from spavl.artifacts.store import Store
+from spavl.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -56,14 +59,15 @@ def read_record(store: Store, run_id: str, stage: str) -> Record | None:
 
 def read_rows(store: Store, record: Record, row_type: type, name: str = "table") -> list[Any]:
     """The rows of one of the record's tables, checksum verified."""
-    import hashlib
-    import io
-
     import pyarrow.parquet as pq
 
-    from spavl.errors import UserError
     from spavl.records import from_table
 
+    return from_table(pq.read_table(open_verified(store, record, name)), row_type)
+
+
+def open_verified(store: Store, record: Record, name: str = "table") -> io.BytesIO:
+    """The bytes of one of the record's tables; raises UserError where they are not the recorded ones."""
     entry = record.tables[name]
     content = store.read(entry["path"])
     if hashlib.sha256(content).hexdigest() != entry["sha256"]:
@@ -71,4 +75,4 @@ def read_rows(store: Store, record: Record, row_type: type, name: str = "table")
             f"{store.url_of(entry['path'])} is damaged: its sha256 is not the recorded one.",
             next_step="Start a new run.",
         )
-    return from_table(pq.read_table(io.BytesIO(content)), row_type)
+    return io.BytesIO(content)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from spavl.artifacts.record import Record, read_record, stage_folder
+from spavl.artifacts.record import Record, open_verified, read_record, stage_folder
 from spavl.artifacts.store import Store
 from spavl.errors import UserError
 from spavl.pipeline import BY_NAME, DAGS
@@ -88,14 +86,7 @@ def read_columns(
 
     if record is None or table not in record.tables:
         return []
-    entry = record.tables[table]
-    content = store.read(entry["path"])
-    if hashlib.sha256(content).hexdigest() != entry["sha256"]:
-        raise UserError(
-            f"{store.url_of(entry['path'])} is damaged: its sha256 is not the recorded one.",
-            next_step="Start a new run.",
-        )
-    return pq.read_table(io.BytesIO(content), columns=list(columns)).to_pylist()
+    return pq.read_table(open_verified(store, record, table), columns=list(columns)).to_pylist()
 
 
 def data_docs_link(store: Store, run_id: str, stage: StageState) -> str | None:

@@ -281,7 +281,10 @@ def test_every_reason_is_explained():
     assert all(text and not text.endswith(".") for text in QUARANTINE_REASONS.values())
 
 
-@pytest.mark.skipif(not FIGSTEP.is_dir(), reason="../shared/data/figstep-tiny is not here")
+@pytest.mark.skipif(
+    not FIGSTEP.is_dir(),
+    reason="needs the published FigStep pictures beside the checkout (../shared/data/figstep-tiny)",
+)
 def test_figstep_profile_ingests_fifty_real_images(tmp_path):
     shutil.copytree(FIGSTEP, tmp_path / "figstep")
     config = load_config("figstep", [f"images.sources.0.url={tmp_path / 'figstep'}"])
