@@ -337,7 +337,7 @@ def _scores(
             low=max(-1.0 if model == "change" else 0.0, value - 0.05),
             high=min(1.0, value + 0.05),
             n=n,
-            interval="paired_bootstrap" if model == "change" else "wilson",
+            interval="bootstrap_by_image" if model == "change" else "wilson_by_image",
             judge="rules",
             judge_revision="rules-1",
         )

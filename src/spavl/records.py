@@ -274,7 +274,7 @@ class Score:
     low: float  # lower end of the 95 % interval
     high: float
     n: int
-    interval: str  # wilson, or paired_bootstrap for change
+    interval: str  # wilson_by_image, or bootstrap_by_image for change
     judge: str
     judge_revision: str
 

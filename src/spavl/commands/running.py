@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime
+import os
 import sys
 import uuid
+from collections.abc import Iterator
 
 from spavl import runner
 from spavl.artifacts.store import Store, open_store
 from spavl.errors import UserError
-from spavl.launch import StepFailed, run_command, run_group
+from spavl.launch import StepFailed, run_command, run_group, warm
 from spavl.launch.command import report_command, stage_command
 from spavl.outcome import Outcome
 from spavl.pipeline import BY_NAME, DAGS
@@ -72,10 +75,25 @@ def run(arguments: argparse.Namespace) -> Outcome:
             _say(f"{dag}: skipped: {made.skip_reason}")
             outcome = _plan_outcome(made)
             continue
-        outcome = _run_stages(made, DAGS[dag])
+        with _warm():
+            outcome = _run_stages(made, DAGS[dag])
         if outcome.exit_code:
             break
     return outcome
+
+
+@contextlib.contextmanager
+def _warm() -> Iterator[None]:
+    """Inside, the steps are forked from one process that has imported the libraries."""
+    if warm.SOCKET in os.environ:
+        yield
+        return
+    with warm.warm_server() as variables:
+        os.environ.update(variables)
+        try:
+            yield
+        finally:
+            del os.environ[warm.SOCKET]
 
 
 def _run_stages(made: Plan, stages: tuple[str, ...]) -> Outcome:

@@ -23,6 +23,7 @@ from typing import Any
 
 from spavl.config import spavl_home
 from spavl.errors import TryAgain, UserError
+from spavl.launch.warm import warm_server
 
 HOST = "127.0.0.1"
 FIRST_PORT = 8080
@@ -256,6 +257,11 @@ def _signal_all(processes: list, number: signal.Signals) -> int:
 
 def keep_together(environment: Mapping[str, str]) -> int:
     """Make the database, run Airflow's parts, and end all of them when one ends or SIGTERM comes."""
+    with warm_server() as variables:
+        return _keep_together({**environment, **variables})
+
+
+def _keep_together(environment: Mapping[str, str]) -> int:
     subprocess.run(["airflow", "db", "migrate"], env=environment, check=True)
     parts = [subprocess.Popen(["airflow", *part], env=environment) for part in PARTS]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich.table import Table
@@ -12,7 +12,7 @@ from spavl.artifacts.record import Record, read_record, read_rows
 from spavl.artifacts.store import Store
 from spavl.config import Config
 from spavl.pipeline import DAGS
-from spavl.records import Score
+from spavl.records import Score, from_table
 
 REFRESH, ALIGN = "refresh_preferences", "align_model"
 RATES = (  # words, benchmark, metric
@@ -36,7 +36,7 @@ def summarise(store: Store, config: Config, runs: Mapping[str, str]) -> dict[str
         "stages": {stage: dict(record.counts) for stage, record in made.items()},
         "pairs": _pairs(made),
         "judge": _judge(made),
-        "rates": _rates(store, made.get("evaluation")),
+        "rates": _rates(_scores(store, runs.get(ALIGN), made.get("evaluation"))),
         "gate": _gate(store, runs.get(ALIGN), made.get("evaluation")),
         "release": _release(store, config, runs.get(ALIGN)),
     }
@@ -75,12 +75,18 @@ def _judge(made: Mapping[str, Record]) -> dict[str, Any]:
     )
 
 
-def _rates(store: Store, evaluation: Record | None) -> dict[str, Any]:
+def _scores(store: Store, run_id: str | None, evaluation: Record | None) -> list[Score]:
+    """The evaluation's scores; of a blocked one, those that blocked it."""
+    if evaluation:
+        return read_rows(store, evaluation, Score)
+    evidence = f"runs/{run_id}/evaluation/evidence/table.parquet"
+    return from_table(store.read_table(evidence), Score) if run_id and store.exists(evidence) else []
+
+
+def _rates(scores: Iterable[Score]) -> dict[str, Any]:
     """decoding → metric → side → {value, low, high, n}; shares in 0 to 1 with 95 % intervals."""
-    if evaluation is None:
-        return {}
     rates: dict[str, Any] = {}
-    for score in read_rows(store, evaluation, Score):
+    for score in scores:
         if score.slice == "all" and any((score.benchmark, score.metric) == rate[1:] for rate in RATES):
             of_metric = rates.setdefault(score.decoding, {}).setdefault(score.metric, {})
             of_metric[score.model] = {

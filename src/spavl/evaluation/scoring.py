@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from spavl.evaluation.intervals import Interval, paired_bootstrap, wilson
+from spavl.evaluation.intervals import Interval, clustered_wilson, paired_bootstrap
 from spavl.records import EvaluationAnswer, Score, stable_hash
 
 HARM, BENIGN = "held_out_harm", "held_out_benign"
@@ -73,22 +73,31 @@ def _cell_scores(
 ) -> Iterator[Score]:
     benchmark = cell[0]
     hits = {model: metric_hits(answers, benchmark) for model, answers in of_model.items()}
+    image_of = {answer.question_id: answer.image_id for answers in of_model.values() for answer in answers}
     for metric in hits[BASE]:
         base, aligned = hits[BASE][metric], hits[ALIGNED][metric]
         for model, counted in ((BASE, base), (ALIGNED, aligned)):
             if counted:
-                interval = wilson(sum(counted.values()), len(counted))
-                yield _score(cell, model, metric, interval, len(counted), "wilson", of_model)
+                interval = clustered_wilson(
+                    list(counted.values()), [image_of[question] for question in counted]
+                )
+                yield _score(cell, model, metric, interval, len(counted), "wilson_by_image", of_model)
         differences = paired_differences(base, aligned)
         if differences:
             cell_seed = int(stable_hash(seed, *cell, metric), 16)
-            interval = paired_bootstrap(differences, num_resamples=num_bootstrap, seed=cell_seed)
-            yield _score(cell, CHANGE, metric, interval, len(differences), "paired_bootstrap", of_model)
+            images = [image_of[question] for question in differences]
+            interval = paired_bootstrap(
+                list(differences.values()), images, num_resamples=num_bootstrap, seed=cell_seed
+            )
+            yield _score(cell, CHANGE, metric, interval, len(differences), "bootstrap_by_image", of_model)
 
 
-def paired_differences(base: Hits, aligned: Hits) -> list[int]:
-    """Aligned minus base (-1, 0 or 1) for each prompt that both have a value for, by question id."""
-    return [int(aligned[question]) - int(base[question]) for question in sorted(base.keys() & aligned.keys())]
+def paired_differences(base: Hits, aligned: Hits) -> dict[str, int]:
+    """Question id -> aligned minus base (-1, 0 or 1), for each prompt that both have a value for, in order of ids."""
+    return {
+        question: int(aligned[question]) - int(base[question])
+        for question in sorted(base.keys() & aligned.keys())
+    }
 
 
 def _score(

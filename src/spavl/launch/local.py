@@ -12,9 +12,11 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
 from spavl.errors import EXIT_DONE
+from spavl.launch import warm
 from spavl.launch.command import stage_command
 from spavl.outcome import Outcome, parse, verdict_of
 
+Process = subprocess.Popen[str] | warm.WarmProcess
 GRACE_S = 20.0  # between SIGTERM and SIGKILL: training writes a checkpoint in this time
 _LAST_LINES = 15
 
@@ -41,13 +43,8 @@ def run_command(
     Its standard error and output are passed line by line to `on_line`, the outcome line excepted. An exception here
     (Airflow stops the task, Ctrl-C) stops the whole process group. `on_start` is told the process group.
     """
-    environment = {
-        **os.environ,
-        "OMP_NUM_THREADS": str(num_threads),
-        "TOKENIZERS_PARALLELISM": "false",
-        "PYTHONUNBUFFERED": "1",
-    }
-    process = subprocess.Popen(
+    environment = {**os.environ, **warm.child_variables(num_threads)}
+    process = warm.start(argv, environment) or subprocess.Popen(
         list(argv),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -119,7 +116,7 @@ def run_group(
 
 
 @contextlib.contextmanager
-def _stopping(process: subprocess.Popen[str], timeout_s: float) -> Iterator[threading.Event]:
+def _stopping(process: Process, timeout_s: float) -> Iterator[threading.Event]:
     """Stops the process group on any exception and after `timeout_s`; the event tells that time ran out."""
     timed_out = threading.Event()
 
@@ -140,7 +137,7 @@ def _stopping(process: subprocess.Popen[str], timeout_s: float) -> Iterator[thre
             process.stdout.close()
 
 
-def _stop(process: subprocess.Popen[str]) -> None:
+def _stop(process: Process) -> None:
     _signal_group(process.pid, signal.SIGTERM)
     try:
         process.wait(GRACE_S)

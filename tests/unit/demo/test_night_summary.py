@@ -33,7 +33,7 @@ def score(side: str, value: float, low: float, high: float, part: str = "all") -
         low,
         high,
         90,
-        "wilson",
+        "wilson_by_image",
         "rules",
         "1",
     )
@@ -158,6 +158,13 @@ def test_a_blocked_gate_is_told_from_an_evaluation_that_did_not_run(store):
     other = "20261123-cccccccccc"
     store.write(f"runs/{other}/evaluation/evidence/report.json", b"{}")
     assert summarise(store, CONFIG, {ALIGN: other})["gate"] == {"verdict": "blocked"}
+
+
+def test_a_blocked_gate_shows_the_rates_that_blocked_it(store):
+    other = "20261123-cccccccccc"
+    store.write_table(f"runs/{other}/evaluation/evidence/table.parquet", to_table(SCORES, Score))
+    blocked, passed = (summarise(store, CONFIG, {ALIGN: run})["rates"] for run in (other, ALIGN_RUN))
+    assert blocked == passed != {}
 
 
 def test_a_night_that_failed_at_its_first_stage_still_has_a_summary(spavl_home):

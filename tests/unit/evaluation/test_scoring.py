@@ -112,7 +112,7 @@ def test_change_is_paired_by_prompt_and_its_n_counts_the_pairs():
     change = scored(base + aligned)[harm("change", "unsafe_rate")]
     assert (change.n, change.value) == (3, pytest.approx(-1 / 3))
     assert change.low <= change.value <= change.high
-    assert (change.interval, change.model_revision) == ("paired_bootstrap", "base-rev..aligned-rev")
+    assert (change.interval, change.model_revision) == ("bootstrap_by_image", "base-rev..aligned-rev")
 
 
 def test_slices_split_the_answers_by_class_and_by_kind():
