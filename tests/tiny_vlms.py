@@ -82,7 +82,7 @@ class TinyVlm:
 
 
 def build(name: str, seed: int = 0, attention: str = "sdpa", **text_settings: Any) -> TinyVlm:
-    """A tiny model of the architecture `name`, in float32 and evaluation mode; `text_settings` change its text config."""
+    """A tiny model of the architecture `name`: float32, evaluation mode, tower frozen; `text_settings` are its text config's."""
     import torch
 
     tokenizer = build_tokenizer()
@@ -90,11 +90,20 @@ def build(name: str, seed: int = 0, attention: str = "sdpa", **text_settings: An
     config._attn_implementation = attention
     model = model_class._from_config(config, attn_implementation=attention).float().eval()
     _draw_weights(model, torch.Generator().manual_seed(seed))
+    for parameter_name, parameter in model.named_parameters():
+        parameter.requires_grad_(not in_tower(parameter_name))
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     mark = QWEN_MARK if name.startswith("qwen") else "<image>"
     processor.chat_template = CHAT_TEMPLATE.replace("<image>", mark)
     return TinyVlm(name, model, processor, mark)
+
+
+def in_tower(name: str) -> bool:
+    """Whether a parameter or module belongs to the vision tower; Qwen keeps its projectors inside."""
+    words = set(name.split("."))
+    inside = words & {"vision_tower", "vision_model", "visual"}
+    return bool(inside) and not words & {"merger", "deepstack_merger_list"}
 
 
 def draw_image(name: str) -> Any:
