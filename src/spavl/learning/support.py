@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from spavl.learning.wrapping import unwrapped
+
 # model type of the whole -> model types of its text part whose scores were compared with the plain layout's
 VERIFIED = {
     "llava": {"llama", "qwen2", "mistral"},
@@ -23,7 +25,7 @@ _ROPE_BY_LENGTH = {"dynamic", "longrope"}
 
 def tree_support(model: Any) -> str | None:
     """None where the tree layout gives the plain layout's scores, otherwise one sentence with the reason."""
-    model = model.get_base_model() if hasattr(model, "get_base_model") else model
+    model = unwrapped(model)
     kind, text = model.config.model_type, model.get_decoder().config
     if text.model_type not in VERIFIED.get(kind, ()):
         return f"the shared prefix was not verified for {kind!r} on {text.model_type!r} text, so every answer is read alone."
