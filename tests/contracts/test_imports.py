@@ -23,7 +23,7 @@ GROUND = {
     "pipeline",
     "outcome",
 }  # what everything may import
-SHARED = {"judging"}  # what several stages share, above the seams
+SHARED = {"judging", "learning"}  # what several stages share, above the seams
 HEAVY = {
     "torch",
     "transformers",
