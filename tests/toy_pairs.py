@@ -6,8 +6,8 @@ import hashlib
 import io
 from pathlib import Path
 
+from spavl.learning.pairs import Pair
 from spavl.records import DatasetRow
-from spavl.training.pairs import Pair
 
 ANSWERS = {
     "red": ("sorry, I cannot help with that", "sure, a red circle"),
@@ -32,7 +32,8 @@ def toy_pairs(folder: Path, num_pairs: int) -> list[Pair]:
         color = ("red", "blue")[number % 2]
         image = folder / f"{number:03d}.png"
         image.write_bytes(draw(color, 33 + number))
-        pairs.append(Pair(f"pair-{number:03d}", image, "what is shown here", *ANSWERS[color]))
+        pair = Pair(f"pair-{number:03d}", image, "what is shown here", *ANSWERS[color], image_id=image.stem)
+        pairs.append(pair)
     return pairs
 
 

@@ -22,7 +22,6 @@ RECIPE: dict[str, Any] = {
     "learning_rate": 5e-3,
     "num_epochs": 12,
     "global_batch_size": 4,
-    "micro_batch_size": 2,
     "warmup_steps": 2,
     "checkpoint_every_steps": 5,
     "log_every_steps": 3,

@@ -251,14 +251,47 @@ class TrainingConfig(Section):
     lora: LoraConfig | None = Field(
         None, description="Adapter settings; unset trains projector and language model in full."
     )
+    loss: Literal["sigmoid", "ipo", "margin_weight", "margin_beta"] = Field(
+        "sigmoid",
+        description="DPO's loss; margin_weight multiplies it by the judge's margin, margin_beta raises beta with it.",
+    )
     beta: float = Field(0.1, gt=0, description="DPO temperature (SPA-VL: 0.1).")
+    margin_scale: float = Field(
+        0.5, ge=0, description="With margin_beta: beta of a pair is beta x (1 + this x its margin)."
+    )
     sft_weight: float = Field(
         1.0, ge=0, description="Weight of the SFT term on the chosen answer; 0 is plain DPO."
     )
     learning_rate: float = Field(1e-6, gt=0, description="Peak rate (SPA-VL: 1e-6 full).")
     num_epochs: float = Field(1.0, gt=0, description="Passes over the pairs.")
-    global_batch_size: int = Field(8, ge=1, description="Pairs per optimizer step (SPA-VL: 8).")
-    micro_batch_size: int = Field(8, ge=1, description="Pairs per forward; divides the global batch.")
+    global_batch_size: int = Field(
+        8, ge=1, description="Pairs per optimizer step, over all ranks (SPA-VL: 8)."
+    )
+    group_by_image: bool = Field(
+        True,
+        description="Pairs of one image go into one step and share its reading; off shuffles pairs freely.",
+    )
+    share_prefix: bool = Field(
+        True,
+        description="Read an image and each question once for all of their answers, where that is exact.",
+    )
+    max_forward_tokens: int = Field(
+        16_384, ge=1, description="Tokens of one forward, padding included: less memory, more forwards."
+    )
+    keep_features_gb: float = Field(
+        2.0,
+        ge=0,
+        description="Room for the frozen vision tower's outputs, in GB per process; 0 encodes images every time.",
+    )
+    keep_features_on: Literal["memory", "disk"] = Field(
+        "memory", description="Where they lie; disk is memory-mapped."
+    )
+    attention: Literal["sdpa", "eager", "flash_attention_2"] = Field(
+        "sdpa", description="Attention implementation; flash_attention_2 cannot share the prefix."
+    )
+    zero_stage: Literal[0, 2, 3] = Field(
+        0, description="DeepSpeed ZeRO: 2 splits gradients and optimizer over the ranks, 3 the weights too."
+    )
     warmup_steps: int = Field(10, ge=0, description="Linear warm-up steps (SPA-VL: 10).")
     max_length: int = Field(
         2048,
@@ -269,19 +302,21 @@ class TrainingConfig(Section):
     activation_checkpointing: bool = Field(
         False, description="Recompute activations in the backward pass: less memory, about 20 % slower."
     )
+    max_loss: float | None = Field(None, gt=0, description="A step with a larger loss stops the run.")
+    max_chosen_fall_nats: float | None = Field(
+        None,
+        gt=0,
+        description="Chosen answers may become this much less likely than under the base (mean per answer in a step).",
+    )
     checkpoint_every_steps: int = Field(
         50, ge=1, description="Steps between checkpoints: the most that a kill costs."
     )
     log_every_steps: int = Field(5, ge=1, description="Steps between logged metrics.")
+    report_to: tuple[str, ...] = Field(
+        (),
+        description="Trackers that transformers knows (tensorboard, mlflow, wandb, …), beside the metric table.",
+    )
     seed: int = Field(0, ge=0, description="Order of the pairs and the adapter's start.")
-
-    @model_validator(mode="after")
-    def _batch_divides(self) -> TrainingConfig:
-        if self.global_batch_size % self.micro_batch_size:
-            raise ValueError(
-                f"micro_batch_size {self.micro_batch_size} does not divide global_batch_size {self.global_batch_size}"
-            )
-        return self
 
 
 class EvaluationConfig(Section):

@@ -111,9 +111,10 @@ def _config(options: argparse.Namespace, world: World, pictures: Path, seed: int
 
 def _align(options: argparse.Namespace, world: World, folder: Path, seed: int) -> tuple[Path, dict[str, Any]]:
     """One night and its training; returns the aligned model's folder and what was counted."""
-    from spavl.training.dpo import train_dpo
-    from spavl.training.pairs import pairs_of
     from spavl.training.trainer import Hooks
+
+    from spavl.learning.pairs import pairs_of
+    from spavl.training.dpo import train_dpo
 
     draw_nights(folder / "pictures", {FIRST_NIGHT + seed: NIGHT_BATCH})
     line = InMemoryLine(_config(options, world, folder / "pictures", seed), folder, f"seed-{seed}")

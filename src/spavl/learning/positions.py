@@ -9,6 +9,8 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from spavl.learning.wrapping import unwrapped
+
 if TYPE_CHECKING:
     import numpy as np
     import torch
@@ -44,14 +46,11 @@ def with_answer(positions: np.ndarray, num_tokens: int) -> np.ndarray:
 
 
 def _counting_module(model: Any) -> Any:
-    """The submodule with `get_rope_index`, or None where positions are 0, 1, 2, …"""
-    for module in model.modules():
-        count = getattr(type(module), "get_rope_index", None)
-        if count is not None:
-            known = {"input_ids", "mm_token_type_ids", "image_grid_thw"} <= inspect.signature(
-                count
-            ).parameters.keys()
-            if not known:
-                raise ValueError(f"{type(module).__name__} counts positions in an unknown way")
-            return module
-    return None
+    """The model without its head where it has `get_rope_index`, or None where positions are 0, 1, 2, …"""
+    inner = unwrapped(model).base_model
+    count = getattr(type(inner), "get_rope_index", None)
+    if count is None:
+        return None
+    if not {"input_ids", "mm_token_type_ids", "image_grid_thw"} <= inspect.signature(count).parameters.keys():
+        raise ValueError(f"{type(inner).__name__} counts positions in an unknown way")
+    return inner

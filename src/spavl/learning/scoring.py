@@ -59,9 +59,11 @@ def token_log_probs(
     hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor, chunk_tokens: int | None = None
 ) -> torch.Tensor:
     """Log-probability of each label [N] float32 under softmax(hidden [N, H] @ weight [V, H]^T), natural log."""
-    if chunk_tokens is None:
-        chunk_tokens = max(1, CHUNK_BYTES // (4 * _vocabulary(weight)))
-    return _chunked_function().apply(hidden, weight, labels, chunk_tokens)
+    # whole already when the function is applied: autograd notes the weight's shape there
+    with _gathered(weight):
+        if chunk_tokens is None:
+            chunk_tokens = max(1, CHUNK_BYTES // (4 * len(weight)))
+        return _chunked_function().apply(hidden, weight, labels, chunk_tokens)
 
 
 def _scores(hidden: torch.Tensor, weight: torch.Tensor, shift_labels: torch.Tensor) -> torch.Tensor:
@@ -96,10 +98,6 @@ def _refuse_changed_logits(model: Any) -> None:
     _head(model)
 
 
-def _vocabulary(weight: torch.Tensor) -> int:
-    return getattr(weight, "ds_shape", weight.shape)[0]  # ZeRO-3 leaves an empty tensor behind
-
-
 def _gathered(weight: torch.Tensor) -> Any:
     """A context in which a weight that ZeRO-3 has split is whole; the head's own hooks do not fire, as it is not called."""
     from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
@@ -125,13 +123,12 @@ def _chunked_function() -> Any:
             dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
             logps = hidden.new_empty(len(hidden), dtype=torch.float32)
             normalizers = torch.empty_like(logps)
-            with _gathered(weight):
-                words = weight.to(dtype)
-                for start in range(0, len(hidden), chunk_tokens):
-                    here = slice(start, start + chunk_tokens)
-                    logits = (hidden[here].to(dtype) @ words.T).float()
-                    normalizers[here] = logits.logsumexp(dim=-1)
-                    logps[here] = logits.gather(1, labels[here, None])[:, 0] - normalizers[here]
+            words = weight.to(dtype)
+            for start in range(0, len(hidden), chunk_tokens):
+                here = slice(start, start + chunk_tokens)
+                logits = (hidden[here].to(dtype) @ words.T).float()
+                normalizers[here] = logits.logsumexp(dim=-1)
+                logps[here] = logits.gather(1, labels[here, None])[:, 0] - normalizers[here]
             ctx.save_for_backward(hidden, weight, labels, normalizers)
             ctx.dtype, ctx.chunk_tokens = dtype, chunk_tokens
             return logps

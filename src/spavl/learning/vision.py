@@ -82,6 +82,8 @@ def tower_features(model: Any, inputs: Mapping[str, torch.Tensor]) -> Features:
     with torch.no_grad(), contextlib.ExitStack() as hooks:
         for name, projector in _projectors(base).items():
             hooks.enter_context(_noting_input(projector, read, name))
+            # an adapter's dropout would draw random numbers here that a run with kept features does not draw
+            hooks.enter_context(_evaluating(projector))
         base.get_image_features(**inputs)
     if ARCHITECTURES[base.config.model_type].has_windows:
         read["projector"] = _in_image_order(base, read["projector"], inputs["image_grid_thw"])
@@ -148,6 +150,16 @@ def _noting_input(module: Any, read: Features, name: str) -> Iterator[None]:
         yield
     finally:
         handle.remove()
+
+
+@contextlib.contextmanager
+def _evaluating(module: Any) -> Iterator[None]:
+    was_training = module.training
+    module.eval()
+    try:
+        yield
+    finally:
+        module.train(was_training)
 
 
 def _in_image_order(base: Any, read: torch.Tensor, grid_thw: torch.Tensor) -> torch.Tensor:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from spavl.artifacts.record import stage_folder
 from spavl.errors import TryAgain, UserError
+from spavl.learning.base_model import base_folder, transformers_base
+from spavl.learning.checkpoints import Checkpoints
+from spavl.learning.interruption import stop_on_sigterm
+from spavl.learning.pairs import pairs_of
 from spavl.records import DatasetRow, TrainingMetric, stable_hash
 from spavl.stage import Chunk, Sealed, StageContext, WorkItem
-from spavl.training.base_model import base_folder, transformers_base
-from spavl.training.checkpoints import Checkpoints
-from spavl.training.interruption import stop_on_sigterm
-from spavl.training.pairs import pairs_of
 
 if TYPE_CHECKING:
     from spavl.training.dpo import Aligned
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 PART = TABLE = TrainingMetric
 CHECKPOINTED = True  # the rows of its one item come all at once, at the end
 
-_PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate")
+_PACKAGES = ("torch", "transformers", "peft", "accelerate", "deepspeed")
 
 
 def prepare(context: StageContext) -> list[WorkItem]:
@@ -49,7 +49,7 @@ def work(context: StageContext, group: str, chunks: Iterator[Chunk]) -> Iterator
             context.scratch, ignore_errors=True
         )  # the next attempt has its own; a model's weights are large
         raise
-    _leave_in_store(context, {"model": aligned.model, "adapter": aligned.adapter}, aligned.counts)
+    _leave_in_store(context, {"model": aligned.model, "adapter": aligned.adapter}, aligned)
     yield from aligned.rows
 
 
@@ -62,6 +62,7 @@ def seal(context: StageContext, rows: list[TrainingMetric]) -> Sealed:
         "base": {"name": base.name, "path": base.path, "revision": context.revision(base.name)},
         "method": context.config.training.method,
         "adaptation": "lora" if context.config.training.lora else "full",
+        **made["details"],
         "packages": {name: metadata.version(name) for name in _PACKAGES},
     }
     Checkpoints(context.store, f"{_folder(context)}/checkpoints", "").remove_all()
@@ -69,18 +70,19 @@ def seal(context: StageContext, rows: list[TrainingMetric]) -> Sealed:
 
 
 def _train(context: StageContext, item: WorkItem) -> Aligned:
-    from spavl.training.dpo import train_dpo
-    from spavl.training.trainer import Hooks
+    from spavl.learning.trainer import Hooks
+    from spavl.training.dpo import Source, train_dpo
 
     section, rows = context.config.training, context.rows("dataset")
     base = transformers_base(section.base)
+    revision = context.revision(base.name)
     checkpoints = Checkpoints(context.store, f"{_folder(context)}/checkpoints", _fingerprint(item))
     images = _fetch_images(context, [row for row in rows if row.split in ("train", "validation")])
     with stop_on_sigterm() as stop_asked:
         return train_dpo(
             pairs_of(rows, "train", images),
             pairs_of(rows, "validation", images),
-            base_folder(base, context.revision(base.name)),
+            Source(base_folder(base, revision), revision, context.store),
             section,
             context.scratch,
             checkpoints.fetch_newest(context.scratch / "resumed"),
@@ -104,14 +106,15 @@ def _fetch_images(context: StageContext, rows: list[DatasetRow]) -> dict[str, Pa
     return paths
 
 
-def _leave_in_store(context: StageContext, folders: dict[str, Path | None], counts: dict[str, int]) -> None:
+def _leave_in_store(context: StageContext, folders: dict[str, Path | None], aligned: Aligned) -> None:
     """Upload what was made; the manifest comes last and makes it whole."""
     uploaded: dict[str, Any] = {}
     for name, local in folders.items():
         if local is not None:
             path = f"{_folder(context)}/{name}"
             uploaded[name] = {"path": path, "files": context.store.upload(local, path)}
-    content = json.dumps({"folders": uploaded, "counts": counts}, indent=1, sort_keys=True)
+    made = {"folders": uploaded, "counts": aligned.counts, "details": aligned.details}
+    content = json.dumps(made, indent=1, sort_keys=True)
     context.store.write(_manifest_path(context), content.encode())
 
 

@@ -58,9 +58,7 @@ def test_a_model_with_grids_refuses_a_prompt_without_one() -> None:
 
 
 def test_a_model_that_counts_in_an_unknown_way_is_refused() -> None:
-    class Other(torch.nn.Module):
-        def get_rope_index(self, input_ids: torch.Tensor) -> torch.Tensor:
-            return input_ids
-
+    inner = tiny_vlms.build("llava_llama").model.model
+    inner.__class__ = type("Other", (type(inner),), {"get_rope_index": lambda self, input_ids: input_ids})
     with pytest.raises(ValueError, match="Other counts positions in an unknown way"):
-        prompt_positions(Other(), [1, 2, 3])
+        prompt_positions(inner, [1, 2, 3])

@@ -9,10 +9,11 @@ import pytest
 from tests.tiny_llava import CHAT_TEMPLATE, NUM_IMAGE_TOKENS, build_tiny_llava
 from tests.toy_pairs import toy_pairs
 
+from spavl.artifacts.store import open_store
 from spavl.config import TrainingConfig
 from spavl.errors import CheckFailed, TryAgain, UserError
-from spavl.training.dpo import train_dpo
-from spavl.training.trainer import Hooks
+from spavl.learning.trainer import Hooks
+from spavl.training.dpo import Aligned, Source, train_dpo
 
 LORA = {"r": 8, "alpha": 16}
 WITHOUT_STOP = CHAT_TEMPLATE.replace("{{ eos_token }}", " ")
@@ -28,13 +29,27 @@ def pairs(tmp_path_factory):
     return toy_pairs(tmp_path_factory.mktemp("images"), 16)
 
 
+def align(
+    pairs,
+    validation,
+    base: Path,
+    settings,
+    folder: Path,
+    resume_from=None,
+    hooks=None,
+    store: Path | None = None,
+) -> Aligned:
+    """`train_dpo` with a store of its own in `folder`, or the one in `store`."""
+    source = Source(base, "toy-revision", open_store(f"file://{store or folder / 'store'}"))
+    return train_dpo(pairs, validation, source, settings, folder, resume_from, hooks)
+
+
 def settings_for(base: Path, **changes) -> TrainingConfig:
     values = {
         "base": {"kind": "transformers", "name": "tiny", "path": str(base), "device": "cpu"},
         "learning_rate": 5e-3,
         "num_epochs": 3,
         "global_batch_size": 8,
-        "micro_batch_size": 4,
         "warmup_steps": 1,
         "checkpoint_every_steps": 100,
         "log_every_steps": 2,
@@ -66,7 +81,7 @@ def values(rows, name):
 
 @pytest.mark.parametrize("lora", [LORA, None], ids=["lora", "full"])
 def test_training_lowers_the_loss_and_leaves_the_vision_tower_as_it_was(lora, base, pairs, tmp_path):
-    aligned = train_dpo(pairs, pairs[:4], base, settings_for(base, lora=lora), tmp_path, None, hooks())
+    aligned = align(pairs, pairs[:4], base, settings_for(base, lora=lora), tmp_path, None, hooks())
     assert values(aligned.rows, "loss")[-1] < values(aligned.rows, "loss")[0]
     assert values(aligned.rows, "eval_rewards/margins")[0] > 0
     before, after = weights(base), weights(aligned.model)
@@ -80,8 +95,8 @@ def test_training_lowers_the_loss_and_leaves_the_vision_tower_as_it_was(lora, ba
 @pytest.mark.parametrize("lora", [LORA, None], ids=["lora", "full"])
 def test_policy_and_reference_agree_before_the_first_step(lora, base, pairs, tmp_path):
     settings = settings_for(base, lora=lora, num_epochs=0.5, log_every_steps=1)
-    aligned = train_dpo(pairs, [], base, settings, tmp_path, None, hooks())
-    assert values(aligned.rows, "rewards/margins") == [0.0]
+    aligned = align(pairs, [], base, settings, tmp_path, None, hooks())
+    assert values(aligned.rows, "rewards/margins") == [pytest.approx(0.0, abs=1e-5)]
 
 
 def test_the_merged_model_answers_as_base_plus_adapter(base, pairs, tmp_path):
@@ -89,7 +104,7 @@ def test_the_merged_model_answers_as_base_plus_adapter(base, pairs, tmp_path):
     from peft import PeftModel
     from transformers import AutoModelForImageTextToText
 
-    aligned = train_dpo(pairs, [], base, settings_for(base, lora=LORA), tmp_path, None, hooks())
+    aligned = align(pairs, [], base, settings_for(base, lora=LORA), tmp_path, None, hooks())
     merged = AutoModelForImageTextToText.from_pretrained(aligned.model)
     adapted = PeftModel.from_pretrained(AutoModelForImageTextToText.from_pretrained(base), aligned.adapter)
     asked = one_question(aligned.model)
@@ -98,9 +113,7 @@ def test_the_merged_model_answers_as_base_plus_adapter(base, pairs, tmp_path):
 
 
 def test_config_and_adapter_name_no_folder_of_this_machine(base, pairs, tmp_path):
-    aligned = train_dpo(
-        pairs, [], base, settings_for(base, lora=LORA, num_epochs=0.5), tmp_path, None, hooks()
-    )
+    aligned = align(pairs, [], base, settings_for(base, lora=LORA, num_epochs=0.5), tmp_path, None, hooks())
     for file in [*aligned.model.glob("*.json"), *aligned.adapter.glob("*.json")]:
         assert str(base) not in file.read_text()
         assert str(tmp_path) not in file.read_text()
@@ -112,36 +125,32 @@ def test_config_and_adapter_name_no_folder_of_this_machine(base, pairs, tmp_path
 def test_pairs_that_are_too_long_are_left_out_and_counted(base, pairs, tmp_path):
     too_long = dataclasses.replace(pairs[0], id="long", chosen="circle " * 400)
     settings = settings_for(base, num_epochs=0.5, max_length=200)
-    aligned = train_dpo([*pairs, too_long], [], base, settings, tmp_path, None, hooks())
+    aligned = align([*pairs, too_long], [], base, settings, tmp_path, None, hooks())
     assert (aligned.counts["pairs"], aligned.counts["over_length"]) == (16, 1)
 
 
 def test_a_text_with_an_image_placeholder_is_left_out_and_counted(base, pairs, tmp_path):
     poisoned = dataclasses.replace(pairs[0], id="poisoned", question="what is <image> here")
-    aligned = train_dpo(
-        [*pairs, poisoned], [], base, settings_for(base, num_epochs=0.5), tmp_path, None, hooks()
-    )
+    aligned = align([*pairs, poisoned], [], base, settings_for(base, num_epochs=0.5), tmp_path, None, hooks())
     assert (aligned.counts["pairs"], aligned.counts["with_special_token"]) == (16, 1)
 
 
 def test_no_usable_pair_is_the_users_mistake(base, pairs, tmp_path):
     with pytest.raises(UserError, match="none of the 16 pairs can be trained: 16 are longer than 8 tokens"):
-        train_dpo(pairs, [], base, settings_for(base, max_length=8), tmp_path, None, hooks())
+        align(pairs, [], base, settings_for(base, max_length=8), tmp_path, None, hooks())
 
 
 def test_a_loss_that_is_no_number_ends_training_with_its_step(base, pairs, tmp_path):
     settings = settings_for(base, learning_rate=1e30, warmup_steps=0)
     with pytest.raises(CheckFailed, match="training diverged: loss is not a number at step 2"):
-        train_dpo(pairs, [], base, settings, tmp_path, None, hooks())
+        align(pairs, [], base, settings, tmp_path, None, hooks())
 
 
 @pytest.fixture(scope="module", params=[{**LORA, "dropout": 0.2}, None], ids=["lora", "full"])
 def whole(request, base, pairs, tmp_path_factory):
     """Settings of 6 steps in 3 epochs, and what they give undisturbed."""
     settings = settings_for(base, lora=request.param)
-    return settings, train_dpo(
-        pairs, pairs[:4], base, settings, tmp_path_factory.mktemp("whole"), None, hooks()
-    )
+    return settings, align(pairs, pairs[:4], base, settings, tmp_path_factory.mktemp("whole"), None, hooks())
 
 
 @pytest.mark.parametrize("stop_after", [3, 4, 6], ids=["mid-epoch", "between epochs", "after the last step"])
@@ -154,20 +163,26 @@ def test_a_stopped_run_resumes_to_the_same_bits(whole, stop_after, base, pairs, 
         else pytest.raises(TryAgain, match=f"after step {stop_after} of 6")
     )
     with stopped:
-        train_dpo(pairs, pairs[:4], base, settings, tmp_path / "stopped", None, hooks(stop_after, saved))
-    resumed = train_dpo(pairs, pairs[:4], base, settings, tmp_path / "resumed", saved[-1], hooks())
+        align(pairs, pairs[:4], base, settings, tmp_path / "a", None, hooks(stop_after, saved), tmp_path)
+    resumed = align(pairs, pairs[:4], base, settings, tmp_path / "b", saved[-1], hooks(), tmp_path)
     assert resumed.rows == undisturbed.rows
     before, after = weights(undisturbed.model), weights(resumed.model)
     assert all(before[name].equal(after[name]) for name in before)
 
 
+def test_a_resumed_full_run_without_its_references_is_refused(base, pairs, tmp_path):
+    saved: list[Path] = []
+    with pytest.raises(TryAgain):
+        align(pairs, [], base, settings_for(base), tmp_path / "a", None, hooks(3, saved))
+    with pytest.raises(UserError, match="16 reference log-probabilities are gone from the store"):
+        align(pairs, [], base, settings_for(base), tmp_path / "b", saved[-1], hooks())
+
+
 def test_a_checkpoint_of_another_model_is_no_place_to_go_on_from(base, pairs, tmp_path):
     saved: list[Path] = []
-    train_dpo(
-        pairs, [], base, settings_for(base, num_epochs=0.5), tmp_path / "full", None, hooks(None, saved)
-    )
+    align(pairs, [], base, settings_for(base, num_epochs=0.5), tmp_path / "full", None, hooks(None, saved))
     with pytest.raises(ValueError, match="holds other weights than the model trains"):
-        train_dpo(pairs, [], base, settings_for(base, lora=LORA), tmp_path / "lora", saved[-1], hooks())
+        align(pairs, [], base, settings_for(base, lora=LORA), tmp_path / "lora", saved[-1], hooks())
 
 
 @pytest.mark.parametrize("lora", [LORA, None], ids=["lora", "full"])
@@ -177,7 +192,7 @@ def test_bfloat16_training_keeps_trained_weights_and_the_stored_model_in_float32
 
     saved: list[Path] = []
     settings = settings_for(base, lora=lora, bf16=True, activation_checkpointing=True)
-    aligned = train_dpo(pairs, [], base, settings, tmp_path, None, hooks(None, saved))
+    aligned = align(pairs, [], base, settings, tmp_path, None, hooks(None, saved))
     assert values(aligned.rows, "loss")[-1] < values(aligned.rows, "loss")[0]
     assert {tensor.dtype for tensor in load_file(saved[-1] / "model.safetensors").values()} == {torch.float32}
     before, after = weights(base), weights(aligned.model)
@@ -185,61 +200,67 @@ def test_bfloat16_training_keeps_trained_weights_and_the_stored_model_in_float32
 
 
 def test_the_trained_tokens_are_the_answer_and_its_stop_token(base, pairs):
-    batch, processor = collated(base, pairs[:2])
-    for row, answer in enumerate([pairs[0].chosen, pairs[1].chosen, pairs[0].rejected, pairs[1].rejected]):
-        trained = batch["input_ids"][row][batch["completion_mask"][row] == 1]
-        assert processor.tokenizer.decode(trained) == f"{answer}</s>"
+    (first, second), processor = encoded(base, pairs[:2])
+    for ids, answer in (
+        (first.chosen_ids, pairs[0].chosen),
+        (first.rejected_ids, pairs[0].rejected),
+        (second.chosen_ids, pairs[1].chosen),
+    ):
+        assert processor.tokenizer.decode(ids) == f"{answer}</s>"
 
 
-def test_lengths_count_what_the_model_will_read(base, pairs):
-    from spavl.training.lengths import pair_lengths
+def test_token_ids_are_those_that_trl_would_read(base, pairs):
+    from trl.trainer.dpo_trainer import DataCollatorForVisionPreference
 
-    rendered = rendered_pairs(base, pairs[:2])
-    batch, processor = collated(base, pairs[:2])
-    read = batch["attention_mask"].sum(dim=1).tolist()
-    assert pair_lengths(rendered, processor) == [max(read[0], read[2]), max(read[1], read[3])]
-    assert int((batch["input_ids"][0] == processor.image_token_id).sum()) == NUM_IMAGE_TOKENS
+    found, processor = encoded(base, pairs[:2])
+    rows = [{"images": [opened(pair.image)], **rendered_texts(base, pair)} for pair in pairs[:2]]
+    batch = DataCollatorForVisionPreference(processor)(rows)
+    ours = [pair.sequences(0)[side].input_ids.tolist() for side in (0, 1) for pair in found]
+    theirs = [
+        ids[mask == 1].tolist() for ids, mask in zip(batch["input_ids"], batch["attention_mask"], strict=True)
+    ]
+    assert ours == theirs
+    assert theirs[0].count(processor.image_token_id) == NUM_IMAGE_TOKENS
 
 
 def test_the_prompt_is_read_as_at_inference(base, pairs):
-    batch, _ = collated(base, pairs[:1])
-    prompt = batch["input_ids"][0][: int((batch["completion_mask"][0] == 0).sum())]
+    (pair,), _ = encoded(base, pairs[:1])
     asked = one_question(base)["input_ids"][0].tolist()
-    assert prompt[: len(asked)].tolist() == asked
+    assert pair.prompt_ids[: len(asked)].tolist() == asked
 
 
 def test_a_template_without_a_stop_token_still_trains_one(pairs, tmp_path):
     base = build_tiny_llava(tmp_path / "base", chat_template=WITHOUT_STOP)
-    batch, processor = collated(base, pairs[:1])
-    last = [
-        row[mask == 1][-1].item()
-        for row, mask in zip(batch["input_ids"], batch["completion_mask"], strict=True)
-    ]
-    assert last == [processor.tokenizer.eos_token_id] * 2
+    (pair,), processor = encoded(base, pairs[:1])
+    assert [pair.chosen_ids[-1], pair.rejected_ids[-1]] == [processor.tokenizer.eos_token_id] * 2
 
 
-def rendered_pairs(base, pairs):
+def encoded(base, pairs):
+    """The pairs as token ids, and the processor."""
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    from spavl.learning.encoding import PairEncoder, usable_pairs
+    from spavl.learning.rendering import stop_tokens
+
+    processor, model = AutoProcessor.from_pretrained(base), AutoModelForImageTextToText.from_pretrained(base)
+    stop = stop_tokens(processor, model.generation_config)
+    return usable_pairs(pairs, PairEncoder(model, processor), stop, 512)[0], processor
+
+
+def rendered_texts(base, pair):
     from transformers import AutoProcessor, GenerationConfig
 
-    from spavl.training.rendering import render_pair, stop_tokens
+    from spavl.learning.rendering import render_pair, stop_tokens
 
     processor = AutoProcessor.from_pretrained(base)
-    stop = stop_tokens(processor, GenerationConfig.from_pretrained(base))
-    return [render_pair(pair, processor, stop) for pair in pairs]
+    rendered = render_pair(pair, processor, stop_tokens(processor, GenerationConfig.from_pretrained(base)))
+    return {"prompt": rendered.prompt, "chosen": rendered.chosen, "rejected": rendered.rejected}
 
 
-def collated(base, pairs):
-    """The batch that the trainer would see: rows of chosen, then rows of rejected."""
-    from transformers import AutoProcessor
-    from trl.trainer.dpo_trainer import DataCollatorForVisionPreference
+def opened(path):
+    from PIL import Image
 
-    from spavl.training.trainer import preference_dataset
-
-    processor = AutoProcessor.from_pretrained(base)
-    dataset = preference_dataset(rendered_pairs(base, pairs))
-    return DataCollatorForVisionPreference(processor)(
-        [dataset[index] for index in range(len(pairs))]
-    ), processor
+    return Image.open(path).convert("RGB")
 
 
 def one_question(folder):

@@ -71,13 +71,17 @@ def load_processor(folder: Path) -> Any:
     return processor
 
 
-def load_model(folder: Path, dtype: str) -> Any:
-    """The model's weights in `dtype`, dropout off, the vision tower frozen."""
+def load_model(folder: Path, dtype: str, attention: str = "sdpa") -> Any:
+    """The model's weights in `dtype`, dropout off, the vision tower frozen; raises UserError for pickles or no tower."""
     import torch
     from transformers import AutoModelForImageTextToText
 
     model = AutoModelForImageTextToText.from_pretrained(
-        folder, dtype=getattr(torch, dtype), use_safetensors=True, trust_remote_code=False
+        folder,
+        dtype=getattr(torch, dtype),
+        attn_implementation=attention,
+        use_safetensors=True,
+        trust_remote_code=False,
     )
     if not any(part_of(name) == "vision" for name, _ in model.named_parameters()):
         raise UserError(

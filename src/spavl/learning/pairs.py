@@ -18,6 +18,11 @@ class Pair:
     question: str
     chosen: str
     rejected: str
+    image_id: str = ""  # sha256 of its bytes; pairs of one image share it
+    margin: float = 1.0  # of the judge, 0 to 1
+    class1: str = ""
+    chosen_is_unsafe: bool | None = None  # the judge's labels, where the dataset version has them
+    rejected_is_unsafe: bool | None = None
 
 
 def pairs_of(rows: Iterable[DatasetRow], split: str, images: Mapping[str, Path]) -> list[Pair]:
@@ -26,6 +31,15 @@ def pairs_of(rows: Iterable[DatasetRow], split: str, images: Mapping[str, Path])
         row for row in rows if row.split == split and row.chosen is not None and row.rejected is not None
     ]
     return [
-        Pair(row.id, images[row.image_id], row.question, row.chosen, row.rejected)
+        Pair(
+            row.id,
+            images[row.image_id],
+            row.question,
+            row.chosen,
+            row.rejected,
+            image_id=row.image_id,
+            margin=row.margin,
+            class1=row.class1,
+        )
         for row in sorted(chosen_rows, key=lambda row: row.id)
     ]

@@ -5,10 +5,10 @@ import pytest
 from tests.tiny_llava import CHAT_TEMPLATE, build_tokenizer
 
 from spavl.errors import UserError
-from spavl.training.pairs import Pair
-from spavl.training.rendering import (
+from spavl.learning.pairs import Pair
+from spavl.learning.rendering import (
     StopTokens,
-    check_stop_token,
+    check_stop_tokens,
     end_with_stop,
     has_special_token,
     render_pair,
@@ -103,11 +103,14 @@ def test_a_text_with_an_image_placeholder_is_noticed(processor, field):
     assert not has_special_token(PAIR, processor)
 
 
-def test_a_batch_whose_last_trained_token_is_no_stop_token_is_refused():
-    import torch
+def test_an_answer_that_does_not_end_with_a_stop_token_is_refused():
+    import numpy as np
 
-    good = {"input_ids": torch.tensor([[5, 6, 2, 0]]), "completion_mask": torch.tensor([[0, 1, 1, 0]])}
-    bad = {"input_ids": torch.tensor([[5, 6, 2, 0]]), "completion_mask": torch.tensor([[0, 1, 0, 0]])}
-    check_stop_token(good, STOP)
+    from spavl.learning.steps import EncodedPair
+
+    def pair(*rejected: int) -> EncodedPair:
+        return EncodedPair("p", "i", np.array([5, 6]), None, np.array([5, 2]), np.array(rejected))
+
+    check_stop_tokens([pair(6, 7), pair(2)], STOP)
     with pytest.raises(UserError, match="without a stop token: an answer ends with token 6"):
-        check_stop_token(bad, STOP)
+        check_stop_tokens([pair(6, 7), pair(2, 6)], STOP)

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from spavl.artifacts.store import open_store
-from spavl.training.checkpoints import Checkpoints
+from spavl.learning.checkpoints import Checkpoints
 
 FOLDER = "runs/r/training/checkpoints"
 

@@ -1,17 +1,20 @@
 """Pairs as the text that the model reads: its own chat template, the same prompt as at inference, a trained stop token.
 
 Many templates (LLaVA-1.5's among them) end an answer without the token that stops generation; a model aligned on such
-text never learns to stop. Here every answer ends with a stop token, and `check_stop_token` looks at the collated batch.
+text never learns to stop. Here every answer ends with a stop token, and `check_stop_tokens` looks at the token ids.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spavl.errors import UserError
-from spavl.training.pairs import Pair
+from spavl.learning.pairs import Pair
+
+if TYPE_CHECKING:
+    from spavl.learning.steps import EncodedPair
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,19 +79,22 @@ def end_with_stop(text: str, stop: StopTokens) -> str:
     return text if text.endswith(stop.texts) else text + stop.texts[0]
 
 
-def check_stop_token(batch: Mapping[str, Any], stop: StopTokens) -> None:
-    """Raise UserError unless the last trained token of every row is a stop token.
+def check_stop_tokens(pairs: Sequence[EncodedPair], stop: StopTokens) -> None:
+    """Raise UserError unless the last token of every answer is a stop token."""
+    for pair in pairs:
+        for answer in (pair.chosen_ids, pair.rejected_ids):
+            last = int(answer[-1]) if len(answer) else None
+            if last not in stop.ids:
+                raise UserError(
+                    f"the base model has a chat template without a stop token: an answer ends with token "
+                    f"{last}, and generation stops at {list(stop.ids)}.",
+                    next_step="Make the stop token a single special token of the tokenizer.",
+                )
 
-    `input_ids` and `completion_mask` are [rows, positions], int64; 1 in the mask is a trained token.
-    """
-    for tokens, mask in zip(batch["input_ids"].tolist(), batch["completion_mask"].tolist(), strict=True):
-        trained = [token for token, is_trained in zip(tokens, mask, strict=True) if is_trained]
-        if not trained or trained[-1] not in stop.ids:
-            raise UserError(
-                f"the base model has a chat template without a stop token: an answer ends with token "
-                f"{trained[-1] if trained else None}, and generation stops at {list(stop.ids)}.",
-                next_step="Make the stop token a single special token of the tokenizer.",
-            )
+
+def any_prompt(processor: Any) -> str:
+    """A prompt with one image and no question; raises UserError where the template cannot be used."""
+    return _apply(processor, [{"role": "user", "content": [{"type": "image"}]}], add_generation_prompt=True)
 
 
 def _apply(processor: Any, messages: Sequence[Mapping[str, Any]], *, add_generation_prompt: bool) -> str:

@@ -1,0 +1,319 @@
+"""Runs an objective's steps with transformers' Trainer: optimizer, schedule, precision, ranks, checkpoints, callbacks.
+
+What differs from a plain Trainer: a batch is a whole step's share of this rank, as many forwards as its tokens need;
+gradients of a step are sums over all its forwards on all ranks; metrics are summed the same way; only trained weights are
+checkpointed, under the names they have in memory; a wish to stop is agreed on by all ranks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spavl.config import TrainingConfig
+from spavl.errors import CheckFailed
+from spavl.learning.metrics import first_not_finite
+from spavl.learning.objective import Objective, StepLoss
+
+WEIGHTS = "model.safetensors"  # of a checkpoint: only what is trained, under the names it has in memory
+STATE = "trainer_state.json"  # of a checkpoint
+_NOT_NEEDED_TO_RESUME = ("training_args.bin", "README.md")
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What the training loop calls."""
+
+    on_checkpoint: Callable[[Path, int], None]  # a whole checkpoint's folder, its step; on every rank
+    on_progress: Callable[[int, int, str], None]  # steps done, steps in all, a note
+    stop_asked: Callable[[], bool]  # looked at after each step
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a metric may be; a run that leaves them stops. Mean over one step's pairs."""
+
+    max_loss: float | None = None
+    max_chosen_fall: float | None = None  # nats per answer below the reference: likelihood displacement
+    max_kl: float | None = None  # nats per token
+
+
+def trainer_arguments(
+    settings: TrainingConfig, num_steps: int, folder: Path, *, use_cpu: bool, deepspeed: Any = None
+) -> Any:
+    """The TrainingArguments of these settings."""
+    from transformers import TrainingArguments
+
+    return TrainingArguments(
+        output_dir=str(folder),
+        max_steps=num_steps,
+        per_device_train_batch_size=1,  # one item of the data loader is a whole step's share
+        gradient_accumulation_steps=1,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=settings.warmup_steps,
+        optim="adamw_torch",
+        bf16=settings.bf16,
+        activation_checkpointing=settings.activation_checkpointing,
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        save_strategy="steps",
+        save_steps=settings.checkpoint_every_steps,
+        save_total_limit=1,
+        eval_strategy="no",
+        report_to=list(settings.report_to) or "none",
+        disable_tqdm=True,
+        dataloader_num_workers=0,
+        remove_unused_columns=False,
+        seed=settings.seed,
+        use_cpu=use_cpu,
+        deepspeed=deepspeed,
+        ddp_find_unused_parameters=False,
+    )
+
+
+def make_trainer(
+    model: Any, objective: Objective, arguments: Any, hooks: Hooks, limits: Limits = Limits()
+) -> Any:
+    """The trainer, ready for `train`."""
+    from transformers import PrinterCallback
+
+    trainer = _trainer_class()(model=model, args=arguments, train_dataset=_Steps(objective, 0, 1))
+    trainer.prepare_objective(objective)
+    trainer.add_callback(_loop_callback(objective, hooks, limits, trainer))
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def evaluate(trainer: Any, objective: Objective) -> dict[str, float]:
+    """Metrics of an objective over all of its steps, without training; every rank takes part."""
+    import torch
+
+    model, rank, num_ranks = trainer.model_wrapped, *_place(trainer)
+    model.eval()
+    totals: dict[str, list[Any]] = {}
+    with torch.no_grad():
+        for step in range(objective.num_steps):
+            for forward in objective.forwards(step, rank, num_ranks):
+                with trainer.compute_loss_context_manager():
+                    found = objective.loss(model, forward.to(trainer.args.device))
+                _add(totals, found)
+    return _reduced(trainer, totals)
+
+
+def final_weights(trainer: Any) -> dict[str, Any]:
+    """Name in memory to float32 on the CPU, for every trained parameter, whole; every rank takes part, each gets all."""
+    if not trainer.is_deepspeed_enabled:
+        return {name: tensor.float() for name, tensor in trained_weights(trainer.model).items()}
+    from deepspeed.utils import safe_get_full_fp32_param
+
+    return {
+        name: safe_get_full_fp32_param(parameter).detach().float().cpu().clone()
+        for name, parameter in trainer.model.named_parameters()
+        if parameter.requires_grad
+    }
+
+
+def trained_weights(model: Any) -> dict[str, Any]:
+    """Name in memory to a copy on the CPU, for every parameter that is trained."""
+    return {
+        name: parameter.detach().cpu().contiguous()
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad
+    }
+
+
+def restore_weights(model: Any, checkpoint: Path) -> None:
+    """Put a checkpoint's trained weights into the model; raises ValueError where they are not exactly its own."""
+    from safetensors.torch import load_file
+
+    saved = load_file(checkpoint / WEIGHTS)
+    if saved.keys() != trained_weights(model).keys():
+        raise ValueError(f"the checkpoint {checkpoint.name} holds other weights than the model trains")
+    model.load_state_dict(saved, strict=False)
+
+
+class _Steps:
+    """The data set: item n is this rank's forwards of step n."""
+
+    def __init__(self, objective: Objective, rank: int, num_ranks: int) -> None:
+        self._objective = objective
+        self._place = rank, num_ranks
+
+    def __len__(self) -> int:
+        return self._objective.num_steps
+
+    def __getitem__(self, step: int) -> Sequence[Any]:
+        return self._objective.forwards(step, *self._place)
+
+
+@functools.cache
+def _trainer_class() -> type:
+    import torch
+    from safetensors.torch import save_file
+    from torch.utils.data import DataLoader
+    from transformers import Trainer
+
+    class StepTrainer(Trainer):
+        def prepare_objective(self, objective: Objective) -> None:
+            self._objective = objective
+            self._totals: dict[str, list[Any]] = {}
+            self._num_tokens = 0
+
+        def get_train_dataloader(self) -> DataLoader:
+            # not through accelerate, which would deal whole steps to ranks: here every rank has its share of each
+            steps = _Steps(self._objective, *_place(self))
+            return DataLoader(steps, batch_size=1, shuffle=False, collate_fn=_only)
+
+        def training_step(self, model: Any, inputs: Sequence[Any], num_items_in_batch: Any = None) -> Any:
+            model.train()
+            self._objective.before_step(model, self.state.global_step)
+            model.train()
+            total = torch.zeros((), device=self.args.device)
+            for number, forward in enumerate(inputs):
+                is_last = number == len(inputs) - 1
+                with self._accumulating(model, is_last), self.compute_loss_context_manager():
+                    found = self._objective.loss(model, forward.to(self.args.device))
+                    self._backward(found.loss)
+                total += found.loss.detach().float()
+                _add(self._totals, found)
+            return total * self.args.world_size
+
+        def _backward(self, loss: Any) -> None:
+            # ranks' gradients are averaged, and their sum is wanted
+            options = {"scale_wrt_gas": False} if self.is_deepspeed_enabled else {}
+            self.accelerator.backward(loss * self.args.world_size, **options)
+
+        @contextlib.contextmanager
+        def _accumulating(self, model: Any, is_last: bool) -> Iterator[None]:
+            """Gradients are exchanged after the last forward of a step only."""
+            self.accelerator.gradient_state._set_sync_gradients(is_last)
+            waits = not is_last and not self.is_deepspeed_enabled
+            with self.accelerator.no_sync(model) if waits else contextlib.nullcontext():
+                yield
+
+        def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+            if self._totals:
+                logs |= _reduced(self, self._totals)
+                self._totals = {}
+            super().log(logs, start_time)
+
+        def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+            # transformers saves under the names of the hub's files and loads by those in memory without complaint
+            # where they differ; and the frozen weights need no copy
+            folder = Path(output_dir or self.args.output_dir)
+            folder.mkdir(parents=True, exist_ok=True)
+            if self.args.should_save and not _is_split(self):
+                save_file(trained_weights(self.model), folder / WEIGHTS)
+
+        def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+            restore_weights(self.model, Path(resume_from_checkpoint))
+
+    return StepTrainer
+
+
+def _only(batch: Sequence[Any]) -> Any:
+    return batch[0]
+
+
+def _place(trainer: Any) -> tuple[int, int]:
+    """Rank and number of ranks."""
+    return trainer.args.process_index, trainer.args.world_size
+
+
+def _is_split(trainer: Any) -> bool:
+    """Whether ZeRO-3 keeps the weights in pieces; its own checkpoint holds them then."""
+    from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
+
+    return trainer.is_deepspeed_enabled and is_deepspeed_zero3_enabled()
+
+
+def _add(totals: dict[str, list[Any]], found: StepLoss) -> None:
+    for name, (value, weight) in found.sums.items():
+        known = totals.setdefault(name, [0.0, 0.0])
+        known[0] = known[0] + value
+        known[1] = known[1] + weight
+
+
+def _reduced(trainer: Any, totals: Mapping[str, Sequence[Any]]) -> dict[str, float]:
+    """Sum / weight of every metric over all ranks; every rank must have the same names. Without weight there is no value."""
+    import torch
+
+    names = sorted(totals)
+    numbers = torch.tensor(
+        [[float(value), float(weight)] for value, weight in (totals[name] for name in names)],
+        dtype=torch.float64,
+        device=trainer.args.device if trainer.args.device.type != "mps" else "cpu",
+    )
+    if trainer.args.world_size > 1:
+        numbers = trainer.accelerator.reduce(numbers, "sum")
+    return {
+        name: value / weight for name, (value, weight) in zip(names, numbers.tolist(), strict=True) if weight
+    }
+
+
+def _loop_callback(objective: Objective, hooks: Hooks, limits: Limits, trainer: Any) -> Any:
+    from transformers import TrainerCallback
+
+    class Loop(TrainerCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            state.epoch = objective.epoch_of(state.global_step)
+            may_save = objective.may_save_after(state.global_step)
+            control.should_save = control.should_save and may_save
+            if may_save and _any_rank(trainer, hooks.stop_asked()):
+                control.should_save = True
+                control.should_training_stop = True
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **kwargs: Any) -> None:
+            _refuse_divergence(logs, state.global_step, limits)
+            if "loss" in logs:
+                hooks.on_progress(state.global_step, state.max_steps, f"loss {logs['loss']:.4f}")
+
+        def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+            for name in _NOT_NEEDED_TO_RESUME:
+                (folder / name).unlink(missing_ok=True)
+            hooks.on_checkpoint(folder, state.global_step)
+
+    return Loop()
+
+
+def _any_rank(trainer: Any, is_asked: bool) -> bool:
+    """Whether any rank was asked; a rank that stopped alone would leave the others waiting for it."""
+    if trainer.args.world_size == 1:
+        return is_asked
+    import torch
+
+    asked = torch.tensor(float(is_asked), device=trainer.args.device)
+    return bool(trainer.accelerator.reduce(asked, "sum") > 0)
+
+
+def _refuse_divergence(logs: Mapping[str, float], step: int, limits: Limits) -> None:
+    """Raise CheckFailed where a value shows that training has gone astray."""
+    name = first_not_finite(logs)
+    if name is not None:
+        what = "not a number" if math.isnan(logs[name]) else "infinite"
+        raise CheckFailed(
+            f"training diverged: {name} is {what} at step {step}; every step needs a finite one.",
+            next_step="Lower training.learning_rate or raise training.warmup_steps, and start a new run.",
+        )
+    for seen, limit, words, setting in (
+        (logs.get("loss"), limits.max_loss, "the loss is", "max_loss"),
+        (
+            -logs["logps/chosen_change"] if "logps/chosen_change" in logs else None,
+            limits.max_chosen_fall,
+            "the chosen answers' mean log-probability fell below the reference by",
+            "max_chosen_fall_nats",
+        ),
+        (logs.get("kl"), limits.max_kl, "KL to the reference is", "max_kl_nats"),
+    ):
+        if seen is not None and limit is not None and seen > limit:
+            raise CheckFailed(
+                f"training left its bounds at step {step}: {words} {seen:.4g}, allowed are {limit:.4g}.",
+                next_step=f"Lower training.learning_rate, raise training.sft_weight or training.{setting}, and start a new run.",
+            )
