@@ -111,10 +111,9 @@ def _config(options: argparse.Namespace, world: World, pictures: Path, seed: int
 
 def _align(options: argparse.Namespace, world: World, folder: Path, seed: int) -> tuple[Path, dict[str, Any]]:
     """One night and its training; returns the aligned model's folder and what was counted."""
-    from spavl.training.trainer import Hooks
-
     from spavl.learning.pairs import pairs_of
-    from spavl.training.dpo import train_dpo
+    from spavl.learning.trainer import Hooks
+    from spavl.training.dpo import Source, train_dpo
 
     draw_nights(folder / "pictures", {FIRST_NIGHT + seed: NIGHT_BATCH})
     line = InMemoryLine(_config(options, world, folder / "pictures", seed), folder, f"seed-{seed}")
@@ -125,7 +124,8 @@ def _align(options: argparse.Namespace, world: World, folder: Path, seed: int) -
     pairs = pairs_of(rows, "train", paths)
     hooks = Hooks(lambda *_: None, lambda *_: None, lambda: False)
     started = time.monotonic()
-    aligned = train_dpo(pairs, [], world.model_folder(BASE), line.config.training, folder, None, hooks)
+    source = Source(world.model_folder(BASE), world.fingerprint, line.store)
+    aligned = train_dpo(pairs, [], source, line.config.training, folder, None, hooks)
     counts = {"train_pairs": len(pairs), "benign_pairs": sum(r.is_benign for r in rows if r.split == "train")}
     counts |= {"preferences": dict(decided.counts), "training_seconds": round(time.monotonic() - started)}
     return aligned.model, counts

@@ -12,10 +12,11 @@ import io
 import os
 import posixpath
 import re
+import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from spavl.config import spavl_home
 from spavl.errors import TryAgain, UserError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _SAFE_PATH = re.compile(r"^[A-Za-z0-9._=@+-]+(/[A-Za-z0-9._=@+-]+)*$")
+_PIECE_BYTES = 2**22
 _STORE_FAULTS = {
     errno.ENOSPC,
     errno.EROFS,
@@ -198,25 +200,49 @@ class Store:
         manifest = {}
         for file in _files_of(folder):
             relative = file.relative_to(folder).as_posix()
-            content = file.read_bytes()
-            self.write(f"{path}/{relative}", content)
-            manifest[relative] = {"sha256": hashlib.sha256(content).hexdigest(), "num_bytes": len(content)}
+            self._put_file(file, f"{path}/{relative}")
+            manifest[relative] = {"sha256": _sha256_of(file), "num_bytes": file.stat().st_size}
         return manifest
 
     def download(self, path: str, folder: Path, manifest: dict[str, dict[str, Any]]) -> Path:
         """Copy the files of a manifest to a local folder, checking each sha256; raises UserError where one differs."""
         for relative, entry in manifest.items():
-            content = self.read(f"{path}/{relative}")
-            if hashlib.sha256(content).hexdigest() != entry["sha256"]:
-                raise UserError(
-                    f"{self.url_of(path)}/{relative} is damaged: its sha256 is not the recorded one."
-                )
             target = folder / relative
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content)
+            with self._faults(f"{path}/{relative}"):
+                self._fs.get_file(self._full(f"{path}/{relative}"), str(target))
+            if _sha256_of(target) != entry["sha256"]:
+                raise UserError(
+                    f"{self.url_of(path)}/{relative} is damaged: its sha256 is not the recorded one.",
+                    next_step="Start a new run.",
+                )
         return folder
 
+    def sha256_of(self, path: str) -> str:
+        """Of the file at `path`, read in pieces; raises FileNotFoundError."""
+        with self._faults(path), self._fs.open(self._full(path), "rb") as file:
+            return _digest_of(file)
+
     # ------------------------------------------------------------------ inside
+
+    def _put_file(self, file: Path, path: str) -> None:
+        """Copy a local file atomically without holding it in memory: weights have many gigabytes."""
+        full = self._full(path)
+        with self._faults(path):
+            if not self._is_local:
+                self._fs.put_file(str(file), full)
+                return
+            target = Path(full)
+            temporary = _new_temporary(target)
+            try:
+                shutil.copyfile(file, temporary)
+                with open(temporary, "rb") as copied:
+                    os.fsync(copied.fileno())
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
+            os.replace(temporary, target)
+            _sync_folder(target.parent)
 
     def _full(self, path: str) -> str:
         if not _SAFE_PATH.match(path) or ".." in path.split("/"):
@@ -281,9 +307,25 @@ def blob_path(digest: str) -> str:
     return f"blobs/{digest[:2]}/{digest}"
 
 
-def _write_temporary(target: Path, content: bytes) -> Path:
+def _new_temporary(target: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.parent / f".writing-{uuid.uuid4().hex}"
+    return target.parent / f".writing-{uuid.uuid4().hex}"
+
+
+def _sha256_of(file: Path) -> str:
+    with open(file, "rb") as opened:
+        return _digest_of(opened)
+
+
+def _digest_of(file: IO[bytes]) -> str:
+    digest = hashlib.sha256()
+    while piece := file.read(_PIECE_BYTES):
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def _write_temporary(target: Path, content: bytes) -> Path:
+    temporary = _new_temporary(target)
     try:
         with open(temporary, "xb") as file:
             file.write(content)

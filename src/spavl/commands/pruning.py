@@ -11,6 +11,7 @@ from spavl.artifacts import channel
 from spavl.artifacts.record import read_record, read_rows
 from spavl.artifacts.store import Store, blob_path, open_store
 from spavl.config import spavl_home
+from spavl.learning.references import FOLDER as REFERENCES
 from spavl.outcome import Outcome
 from spavl.plan import read_plan
 from spavl.records import Image
@@ -25,17 +26,24 @@ def prune(arguments: argparse.Namespace) -> Outcome:
     doomed_blobs = sorted(blobs - _blobs_of(store, kept))
     num_bytes = sum(store.size(path) for run in doomed_runs for path in store.walk(f"runs/{run}"))
     num_bytes += sum(store.size(blob_path(blob)) for blob in doomed_blobs)
+    doomed_references = sorted(set(store.names(REFERENCES)) - _references_of(store, kept))
+    num_bytes += sum(
+        store.size(path) for name in doomed_references for path in store.walk(f"{REFERENCES}/{name}")
+    )
     for run in doomed_runs:
         print(
             f"run {run}: reached by no channel entry and not among the {arguments.keep_runs} newest",
             file=sys.stderr,
         )
     print(
-        f"{len(doomed_runs)} runs and {len(doomed_blobs)} images, {num_bytes / 1e6:.1f} MB", file=sys.stderr
+        f"{len(doomed_runs)} runs, {len(doomed_blobs)} images and the reference log-probabilities of "
+        f"{len(doomed_references)} bases, {num_bytes / 1e6:.1f} MB",
+        file=sys.stderr,
     )
     counts = {
         "runs": len(doomed_runs),
         "blobs": len(doomed_blobs),
+        "references": len(doomed_references),
         "bytes": num_bytes,
         "kept_runs": len(kept),
     }
@@ -54,6 +62,8 @@ def prune(arguments: argparse.Namespace) -> Outcome:
         store.remove(f"runs/{run}")
     for blob in doomed_blobs:
         store.remove(blob_path(blob))
+    for name in doomed_references:
+        store.remove(f"{REFERENCES}/{name}")
     shutil.rmtree(spavl_home() / "scratch", ignore_errors=True)
     return Outcome("prune", counts=counts)
 
@@ -89,3 +99,15 @@ def _blobs_of(store: Store, runs: set[str]) -> set[str]:
         if record is not None:
             digests |= {image.id for image in read_rows(store, record, Image)}
     return digests
+
+
+def _references_of(store: Store, runs: set[str]) -> set[str]:
+    """Folders of reference log-probabilities that the runs' trainings used; one still at work keeps all of them."""
+    names: set[str] = set()
+    for run in runs:
+        record = read_record(store, run, "training")
+        if record is None and read_plan(store, run).dag == "align_model":
+            return set(store.names(REFERENCES))
+        if record is not None and "references" in record.details:
+            names.add(record.details["references"])
+    return names

@@ -101,7 +101,7 @@ def train_dpo(
         return Aligned(None, None, rows, counts)
     adapter = save_adapter(prepared, state, settings, work_folder / "adapter") if settings.lora else None
     model = save_model(prepared, state, source.base, settings, work_folder / "model")
-    return Aligned(model, adapter, rows, counts, prepared.facts())
+    return Aligned(model, adapter, rows, counts, prepared.facts() | {"references": references.terms.name})
 
 
 def _select(

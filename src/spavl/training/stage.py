@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -133,7 +132,7 @@ def _read_left_in_store(context: StageContext) -> dict[str, Any]:
 
 def _check_file(context: StageContext, path: str, sha256: str) -> None:
     try:
-        seen = hashlib.sha256(context.store.read(path)).hexdigest()
+        seen = context.store.sha256_of(path)
     except FileNotFoundError:
         seen = "missing"
     if seen != sha256:

@@ -99,6 +99,7 @@ def test_prune_shows_first_and_removes_only_what_nothing_reaches(
     for run_id in runs:
         run_here(spavl_home, run_id, "images")
     stray = store.put_blob(b"a picture that no run names")
+    store.write("references/of-a-former-base/part.parquet", b"log-probabilities that no run used")
     kept = store.walk("blobs")
     channel.append(
         store, "dataset", channel.Entry(1, 0, "publish", runs[0], "dataset", "f", "2026-01-01T00:00:00+00:00")
@@ -109,6 +110,7 @@ def test_prune_shows_first_and_removes_only_what_nothing_reaches(
         shown.verdict == "skipped"
         and shown.counts["blobs"] == 1
         and shown.counts["runs"] == 1
+        and shown.counts["references"] == 1
         and store.walk("blobs") == kept
     )
     removed, _ = call(capsys, "prune", "--keep-runs", "1", "--yes")
@@ -116,6 +118,7 @@ def test_prune_shows_first_and_removes_only_what_nothing_reaches(
     left = store.names("runs")
     assert runs[0] in left and len(left) == 2
     assert not store.exists(f"blobs/{stray[:2]}/{stray}") and len(store.walk("blobs")) == len(kept) - 1
+    assert store.names("references") == []
     assert call(capsys, "prune", "--keep-runs", "1", "--yes")[0].counts["runs"] == 0
 
 
