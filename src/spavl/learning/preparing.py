@@ -147,6 +147,7 @@ def prepare_process(settings: TrainingConfig, work_folder: Path, num_threads: in
         raise UserError(f"training.base.device is {device!r}, and this machine shows no CUDA device.")
     if use_cpu:
         torch.set_num_threads(num_threads)
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else DeepSpeed warns on standard output that it looks for one
     elif torch.cuda.device_count() > 1 and "RANK" not in os.environ:
         raise UserError(
             f"one process trains on one accelerator, and it sees {torch.cuda.device_count()}.",
