@@ -1,6 +1,6 @@
 # spavl: `make demo` runs a whole night on this laptop, `make test` tests everything that needs no GPU and no cluster.
 .DEFAULT_GOAL := help
-.PHONY: help install demo down test test-fast lint lock bench clean
+.PHONY: help install demo down test test-fast lint lock bench bench-ppo bench-training clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -34,6 +34,12 @@ lint: $(INSTALLED)  ## style and imports
 
 bench: $(INSTALLED)  ## measure what the demo world's alignment really does, over 5 seeds (about 15 minutes)
 	$(BIN)/python tests/benchmarks/demo_alignment.py
+
+bench-ppo: $(INSTALLED)  ## measure whether PPO raises the reward of the demo's policy, over 3 seeds (about 10 minutes)
+	$(BIN)/python tests/benchmarks/demo_ppo.py
+
+bench-training: $(INSTALLED)  ## measure our preference training beside TRL's own trainer (about 40 minutes)
+	$(BIN)/python -m tests.benchmarks.training_speed
 
 lock: $(INSTALLED)  ## resolve pyproject.toml anew into constraints.txt
 	$(BIN)/python tools/install.py --lock

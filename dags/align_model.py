@@ -1,4 +1,4 @@
-"""Aligns a model on a dataset version: training → evaluation (the gate) → release."""
+"""Aligns a model on a dataset version: (reward →) training → evaluation (the gate) → release."""
 
 from airflow.sdk import Param, dag
 
@@ -10,7 +10,9 @@ DOC = """
 Woken by the asset `preference_dataset`, or from the form. `plan` takes the dataset channel's head at its start, or the version
 that the form names; a version that is already aligned with the same recipe is a **skip with the reason**, not a second run.
 
-- **training** prefers chosen over rejected answers (DPO); killed, it goes on from its last checkpoint.
+- **reward** trains the reward model that PPO follows; with DPO it is a visible skip.
+- **training** prefers chosen over rejected answers (DPO), or raises the reward of the model's own answers (PPO); killed, it goes
+  on from its last checkpoint.
 - **evaluation** asks base and aligned model the held-out prompts. Its suite, `expectations/evaluation.yaml`, is **the gate**: where
   it fails, the run fails, nothing is published and the channel still points to the former release.
 - **release / seal** publishes the checkpoint to the channel and announces `aligned_checkpoint`. `rollback_release` undoes it.
@@ -25,7 +27,11 @@ PARAMS = {
         description="Run that made the dataset version, YYYYMMDD-<10 hex digits>; empty takes the channel's head.",
     ),
     "method": Param(
-        "dpo", type="string", enum=["dpo"], title="Method", description="How preferences become weights."
+        None,
+        type=["null", "string"],
+        enum=[None, "dpo", "ppo"],
+        title="Method",
+        description="How preferences become weights; empty takes the profile's.",
     ),
     "base_model": Param(
         None,
@@ -48,7 +54,7 @@ PARAMS = {
 
 @dag(
     dag_id="align_model",
-    description="DPO on a dataset version, evaluated, gated and released.",
+    description="DPO or PPO on a dataset version, evaluated, gated and released.",
     doc_md=DOC,
     schedule=[PREFERENCE_DATASET],
     catchup=False,

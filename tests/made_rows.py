@@ -87,6 +87,6 @@ def preference(
         **classes(kind == "benign_control"), "is_benign": kind == "benign_control", "question": f"text of {question_id}",
         "chosen": f"good {id}", "rejected": f"bad {id}", "chosen_response": f"c{id}", "rejected_response": f"r{id}", "chosen_model": "m1",
         "rejected_model": "m0", "chosen_group": 1, "rejected_group": 0, "decided_by": "harmlessness", "margin": 0.5, "agreement": 1.0,
-        "comparisons": ("x",),
+        "comparisons": ("x",), "chosen_is_unsafe": False, "rejected_is_unsafe": True,
     }  # fmt: skip
     return Preference(id=id, image_id=image_id, question_id=question_id, kind=kind, **{**values, **more})

@@ -290,7 +290,8 @@ def training(n: int = 20) -> list[records.TrainingMetric]:
             records.TrainingMetric(f"{step}/{name}", step, done, name, value)
             for name, value in values.items()
         ]
-    return rows
+    name = "eval_rewards/accuracies"
+    return [*rows, records.TrainingMetric(f"{n}/{name}", n, 1.0, name, 0.9)]
 
 
 RATES = {  # benchmark -> metric -> (base, aligned): what the demo world's alignment measured
@@ -370,6 +371,7 @@ FACTORIES: dict[str, Callable[..., list[Any]]] = {
     "comparisons": comparisons,
     "preferences": preferences,
     "dataset": dataset,
+    "reward": training,
     "training": training,
     "evaluation": evaluation,
     "release": release,

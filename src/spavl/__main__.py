@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
+from spavl import ranks
 from spavl.errors import EXIT_BUG, SpavlError
 from spavl.pipeline import DAGS, STAGES
 
@@ -15,7 +16,8 @@ from spavl.pipeline import DAGS, STAGES
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 1 bug, 2 user's mistake, 3 check failed, 75 try again."""
     arguments = _parser().parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    level = logging.WARNING if ranks.rank() else logging.INFO  # one of several ranks tells for all
+    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
     for noisy in ("httpx", "openai", "great_expectations", "botocore", "aiobotocore"):
         logging.getLogger(noisy).setLevel(logging.WARNING)  # they log request lines, and some of them content
     return _run(arguments)
@@ -65,8 +67,9 @@ def _run(arguments: argparse.Namespace) -> int:
     if outcome is None:
         return 0
     if outcome.exit_code:
-        commands.keep_failure(outcome)
-    emit(outcome)
+        outcome = commands.keep_failure(outcome)
+    if ranks.rank() == 0:
+        emit(outcome)
     return outcome.exit_code
 
 

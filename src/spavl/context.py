@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from spavl import records
+from spavl import ranks, records
 from spavl.artifacts.record import Record, read_record, read_rows
 from spavl.artifacts.store import Store
 from spavl.config import Config, Section
@@ -73,7 +73,8 @@ class RunContext:
         return read_record(self.store, known["run_id"], stage) if known else None
 
     def progress(self, done: int, total: int, note: str = "") -> None:
-        self._progress(done, total, note)
+        if ranks.rank() == 0:
+            self._progress(done, total, note)
 
 
 class Progress:

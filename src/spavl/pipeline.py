@@ -15,6 +15,7 @@ class StageInfo(NamedTuple):
     runs_on: str  # cpu, inference or training
     is_sharded: bool  # prepare → shards → seal; otherwise seal alone
     summary: str
+    only_for: str = ""  # a value of training.method: with any other the stage is left out of a run
 
 
 STAGES = (
@@ -70,12 +71,21 @@ STAGES = (
         "a dataset version: splits, card, manifest",
     ),
     StageInfo(
-        "training",
+        "reward",
         ("dataset",),
         "TrainingMetric",
         "training",
         True,
-        "a checkpoint aligned by DPO, with its metric history",
+        "a reward model for PPO, with its metric history",
+        only_for="ppo",
+    ),
+    StageInfo(
+        "training",
+        ("dataset", "reward"),
+        "TrainingMetric",
+        "training",
+        True,
+        "a checkpoint aligned by DPO or PPO, with its metric history",
     ),
     StageInfo(
         "evaluation",
@@ -107,5 +117,10 @@ DAGS = {
         "preferences",
         "dataset",
     ),
-    "align_model": ("training", "evaluation", "release"),
+    "align_model": ("reward", "training", "evaluation", "release"),
 }
+
+
+def stages_of(dag: str, method: str) -> tuple[str, ...]:
+    """The stages of a run of this DAG, in order: those that `training.method` needs."""
+    return tuple(name for name in DAGS[dag] if BY_NAME[name].only_for in ("", method))

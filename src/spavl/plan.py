@@ -20,7 +20,7 @@ from spavl.artifacts.record import read_record
 from spavl.artifacts.store import Store
 from spavl.config import Config, DemoRulesModel, EndpointModel, FakeModel, TransformersModel
 from spavl.errors import UserError
-from spavl.pipeline import BY_NAME, DAGS
+from spavl.pipeline import BY_NAME, DAGS, stages_of
 from spavl.profiles import load_config
 from spavl.records import stable_hash
 
@@ -62,6 +62,16 @@ class Plan:
     @property
     def resolved(self) -> Config:
         return Config.model_validate(self.config)
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The stages of this run, in order: those of its DAG that its method needs."""
+        return stages_of(self.dag, self.config["training"]["method"])
+
+    def reads(self, stage: str) -> tuple[str, ...]:
+        """What a stage reads in this run: what the map says, without the stages that are left out."""
+        left_out = set(DAGS[self.dag]) - set(self.stages)
+        return tuple(name for name in BY_NAME[stage].reads if name not in left_out)
 
 
 def plan_path(run_id: str) -> str:
@@ -207,8 +217,10 @@ def _chosen_dataset(
 
 def alignment_key(config: Config, dataset_fingerprint: str, revisions: dict[str, str]) -> str:
     """What makes two alignments the same: dataset version, training and evaluation config, revisions of their models."""
+    reward = config.reward.model_dump(mode="json") if config.training.method == "ppo" else None
     return stable_hash(
         dataset_fingerprint,
+        reward,
         config.training.model_dump(mode="json"),
         config.evaluation.model_dump(mode="json"),
         revisions,

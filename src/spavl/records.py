@@ -195,6 +195,8 @@ class Preference:
     margin: float  # 0 to 1: share of askings won by chosen minus share won by rejected, the deciding axis counted twice
     agreement: float  # 0 to 1: share of the axes on which both orders named the same winner
     comparisons: tuple[str, ...]  # comparison ids
+    chosen_is_unsafe: bool | None = None  # the judge's label, seeing the image; None where it gave none
+    rejected_is_unsafe: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +223,8 @@ class DatasetRow:
     decided_by: str | None
     chosen_model: str | None
     rejected_model: str | None
+    chosen_is_unsafe: bool | None = None  # the judge's label; a reward model's second head learns from it
+    rejected_is_unsafe: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

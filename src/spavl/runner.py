@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import spavl
-from spavl import records, worklist
-from spavl.artifacts import channel
+from spavl import ranks, records, worklist
+from spavl.artifacts import channel, failure
 from spavl.artifacts.lease import Lease, lease
 from spavl.artifacts.record import Record, read_record, read_rows, record_path, stage_folder
 from spavl.artifacts.store import Store
@@ -45,7 +45,7 @@ def load_stage(stage: str) -> StageModule:
 def fingerprint(store: Store, plan: Plan, stage: str) -> str:
     """Hash of what decides the artifact: its inputs, config section, pinned models, suite and row type."""
     context = RunContext(store, plan, stage, Path())
-    inputs = {name: context.record(name).fingerprint for name in BY_NAME[stage].reads}
+    inputs = {name: context.record(name).fingerprint for name in plan.reads(stage)}
     schema = str(arrow_schema(getattr(records, BY_NAME[stage].writes)))
     return stable_hash(
         stage,
@@ -63,6 +63,8 @@ def fingerprint(store: Store, plan: Plan, stage: str) -> str:
 
 def prepare(store: Store, plan: Plan, stage: str) -> Outcome:
     """Write the stage's work list once, with the rows that earlier runs already have."""
+    if left_out := _left_out(plan, stage, "prepare"):
+        return left_out
     if done := _already_sealed(store, plan, stage, "prepare"):
         return done
     known = worklist.read(store, plan.run_id, stage)
@@ -95,7 +97,7 @@ def _prepare(store: Store, plan: Plan, stage: str, context: RunContext, held: Le
 def _reusable_rows(store: Store, plan: Plan, stage: str, row_type: type, wanted: set[str]) -> dict[str, Any]:
     """Rows of earlier runs by id, newest run first; rows that ended in an error are asked again."""
     found: dict[str, Any] = {}
-    if getattr(load_stage(stage), "CHECKPOINTED", False):
+    if _is_checkpointed(stage):
         return found
     for run_id in plan.reuse_runs:
         if wanted <= found.keys():
@@ -121,7 +123,13 @@ def _rows_of_run(store: Store, run_id: str, stage: str, row_type: type) -> list[
 
 
 def work(store: Store, plan: Plan, stage: str, group: str, shard: int, num_shards: int) -> Outcome:
-    """Do one shard: the chunks that have no part yet."""
+    """Do one shard: the chunks that have no part yet.
+
+    Several ranks may do a training together: rank 0 as it would alone, the others beside it, without lease and parts.
+    """
+    if left_out := _left_out(plan, stage, "work"):
+        return left_out
+    _check_ranks(stage)
     if done := _already_sealed(store, plan, stage, "work"):
         return done
     known = worklist.read(store, plan.run_id, stage)
@@ -135,10 +143,15 @@ def work(store: Store, plan: Plan, stage: str, group: str, shard: int, num_shard
             f"group {group!r} has {known.num_shards.get(group, 0)} shards, not {num_shards}.",
             next_step=f"Groups: {known.num_shards}.",
         )
-    with _working(store, plan, stage, f"{group}-{shard:04d}") as (context, held):
-        chunks = known.chunks(group, shard)
+    chunks = known.chunks(group, shard)
+    unit = f"{group}-{shard:04d}"
+    if ranks.rank():
+        return _work_beside(store, plan, stage, group, shard, chunks)
+    with _working(store, plan, stage, unit) as (context, held):
         finished = worklist.finished_chunks(store, plan.run_id, stage, group, shard)
         todo = [chunk for chunk in chunks if chunk.number not in finished]
+        if _is_checkpointed(stage):
+            failure.forget(store, plan.run_id, stage)
         num_rows = _run_chunks(
             context, plan, stage, group, shard, todo, sum(len(chunk.items) for chunk in chunks), held
         )
@@ -148,6 +161,27 @@ def work(store: Store, plan: Plan, stage: str, group: str, shard: int, num_shard
         plan.run_id,
         counts={"computed": num_rows, "resumed": sum(len(c.items) for c in chunks if c.number in finished)},
     )
+
+
+def _work_beside(
+    store: Store, plan: Plan, stage: str, group: str, shard: int, chunks: Sequence[Chunk]
+) -> Outcome:
+    """What a rank other than 0 does of a shard: all of its work, and nothing that others would see."""
+    finished = worklist.finished_chunks(store, plan.run_id, stage, group, shard)
+    todo = [chunk for chunk in chunks if chunk.number not in finished]
+    with _scratch(plan, stage, f"{group}-{shard:04d}-rank-{ranks.rank():05d}") as scratch:
+        if todo:
+            for _ in load_stage(stage).work(RunContext(store, plan, stage, scratch), group, iter(todo)):
+                pass
+    return Outcome(stage, "work", plan.run_id)
+
+
+def _check_ranks(stage: str) -> None:
+    if ranks.num_ranks() > 1 and BY_NAME[stage].runs_on != "training":
+        raise UserError(
+            f"`{stage}` is done by one process, and this is one of {ranks.num_ranks()} ranks.",
+            next_step=f"Start it without torchrun; {stage}.num_shards lets several processes share its work.",
+        )
 
 
 def _run_chunks(
@@ -164,7 +198,7 @@ def _run_chunks(
     module = load_stage(stage)
     if not todo:
         return 0
-    if getattr(module, "CHECKPOINTED", False):
+    if _is_checkpointed(stage):
         rows = list(module.work(context, group, iter(todo)))
         held.check()
         worklist.write_part(
@@ -209,6 +243,8 @@ def _run_chunks(
 
 def seal(store: Store, plan: Plan, stage: str) -> Outcome:
     """Make, check and record the stage's table; publish its channel entry where it has one."""
+    if left_out := _left_out(plan, stage, "seal"):
+        return left_out
     if done := _already_sealed(store, plan, stage, "seal"):
         return done
     with _working(store, plan, stage, "seal") as (context, held):
@@ -244,7 +280,7 @@ def _all_parts(store: Store, plan: Plan, stage: str) -> tuple[list[Any], int]:
             next_step=f"Run `spavl prepare {stage} --run-id {plan.run_id}` first.",
         )
     rows = worklist.read_parts(store, plan.run_id, stage, module.PART)
-    if getattr(module, "CHECKPOINTED", False):
+    if _is_checkpointed(stage):
         if not rows:
             raise TryAgain(
                 f"`{stage}` of run {plan.run_id} has not finished its work.",
@@ -312,7 +348,7 @@ def _record(
     context = RunContext(store, plan, stage, Path())
     inputs = {
         name: {"run_id": (read := context.record(name)).run_id, "fingerprint": read.fingerprint}
-        for name in BY_NAME[stage].reads
+        for name in plan.reads(stage)
     }
     return Record(
         run_id=plan.run_id, stage=stage, fingerprint=fingerprint(store, plan, stage), created_at=_now(), code_version=spavl.__version__,
@@ -365,6 +401,15 @@ def _publish(store: Store, plan: Plan, record: Record) -> None:
 # --------------------------------------------------------------------------------------------------------------- shared
 
 
+def _left_out(plan: Plan, stage: str, step: str) -> Outcome | None:
+    """The outcome of a stage that this run's method does not need, or None."""
+    load_stage(stage)
+    if stage in plan.stages:
+        return None
+    reason = f"only training.method {BY_NAME[stage].only_for!r} needs `{stage}`; this run's is {plan.config['training']['method']!r}."
+    return Outcome(stage, step, plan.run_id, verdict="skipped", next_step=reason)
+
+
 def _already_sealed(store: Store, plan: Plan, stage: str, step: str) -> Outcome | None:
     """The outcome of a stage whose record exists; its channel entry is made good where a kill came in between."""
     load_stage(stage)
@@ -383,13 +428,25 @@ def _already_sealed(store: Store, plan: Plan, stage: str, step: str) -> Outcome 
 
 @contextlib.contextmanager
 def _working(store: Store, plan: Plan, stage: str, unit: str) -> Iterator[tuple[RunContext, Lease]]:
-    """The lease of one unit of work and a context with an empty scratch folder: what a killed process left there is removed."""
-    scratch = spavl_home() / "scratch" / f"{plan.run_id}-{stage}-{unit}"
-    with lease(store, f"{stage_folder(plan.run_id, stage)}/leases/{unit}") as held:
-        shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir(parents=True)
+    """The lease of one unit of work, and a context with an empty scratch folder."""
+    folder = f"{stage_folder(plan.run_id, stage)}/leases/{unit}"
+    with lease(store, folder) as held, _scratch(plan, stage, unit) as scratch:
         yield RunContext(store, plan, stage, scratch), held
-        shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _scratch(plan: Plan, stage: str, unit: str) -> Iterator[Path]:
+    """An empty folder: what a killed process left there is removed, and what this one makes when it ends well."""
+    folder = spavl_home() / "scratch" / f"{plan.run_id}-{stage}-{unit}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_checkpointed(stage: str) -> bool:
+    """Whether the stage keeps what it has done by itself, and its rows come all at once at the end."""
+    return getattr(load_stage(stage), "CHECKPOINTED", False)
 
 
 def _now() -> str:

@@ -66,6 +66,10 @@ def last_values(name: str, value: float) -> Breaker:
     return lambda rows: [replace(row, value=value) if row.name == name else row for row in rows]
 
 
+def renamed(name: str, to: str) -> Breaker:
+    return lambda rows: [replace(row, name=to) if row.name == name else row for row in rows]
+
+
 def without(path: str) -> Breaker:
     return only(lambda row: row.path != path)
 
@@ -245,13 +249,23 @@ BREAKERS: dict[str, dict[str, Breaker]] = {
         "table_row_count()": NONE,
         "values_to_be_unique(id)": copying_first("id"),
         "min(is_finite)": first(value=float("nan")),
-        "distinct_values_to_contain_set(name)": only(lambda row: row.name != "rewards/margins"),
+        "max(num_metrics_missing)": only(lambda row: row.name != "rewards/margins"),
         "values(step)": first(step=-1),
         "max(num_steps)": only(lambda row: row.step < 5),
         "max(final_reward_margin)": last_values("rewards/margins", -0.1),
         "max(final_reward_accuracy) critical": last_values("rewards/accuracies", 0.5),
         "max(final_reward_accuracy) warning": last_values("rewards/accuracies", 0.65),
         "max(final_loss)": last_values("loss", 30.0),
+        "max(score_gain)": renamed("loss", "score"),  # falls where losses fall
+    },
+    "reward": {
+        "table_row_count()": NONE,
+        "values_to_be_unique(id)": copying_first("id"),
+        "min(is_finite)": first(value=float("nan")),
+        "max(num_metrics_missing)": only(lambda row: row.name != "rewards/accuracies"),
+        "max(num_steps)": only(lambda row: row.step < 5),
+        "max(final_reward_accuracy)": last_values("rewards/accuracies", 0.55),
+        "max(eval_reward_accuracy)": last_values("eval_rewards/accuracies", 0.5),
     },
     "evaluation": {
         "table_row_count()": NONE,

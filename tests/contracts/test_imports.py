@@ -22,6 +22,7 @@ GROUND = {
     "taxonomy",
     "pipeline",
     "outcome",
+    "ranks",
 }  # what everything may import
 SHARED = {"judging", "learning"}  # what several stages share, above the seams
 HEAVY = {

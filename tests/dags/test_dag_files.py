@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 
@@ -90,11 +91,19 @@ def test_the_plan_comes_first_and_the_report_comes_last_without_deciding_the_sta
     dag = bag.dags[dag_id]
     last = DAGS[dag_id][-1]
     assert [task.task_id for task in dag.roots] == ["plan"]
-    assert dag.task_dict["plan"].downstream_task_ids == {f"{DAGS[dag_id][0]}.prepare"}
+    after_what_may_be_left_out = {b for a, b in pairwise(DAGS[dag_id]) if BY_NAME[a].only_for}
+    begins = {DAGS[dag_id][0], *after_what_may_be_left_out}
+    assert dag.task_dict["plan"].downstream_task_ids == {f"{stage}.prepare" for stage in begins}
     report = dag.task_dict["report"]
     assert report.is_teardown
     assert not report.on_failure_fail_dagrun
     assert report.upstream_task_ids == {f"{last}.seal"}
+
+
+def test_training_begins_where_the_reward_model_is_left_out_but_not_where_the_plan_was_skipped(bag):
+    training = bag.dags["align_model"].task_dict["training.prepare"]
+    assert training.trigger_rule == "none_failed_min_one_success"
+    assert training.upstream_task_ids == {"plan", "reward.seal"}
 
 
 @pytest.mark.parametrize("dag_id", DAGS)

@@ -32,10 +32,16 @@ def plan(params: Mapping[str, Any] | None = None, dag_run: Any = None) -> str:
 
 
 def prepare(stage: str, spavl_run: str) -> list[dict[str, Any]]:
-    """Write a stage's work list; returns the groups that have something to do: [{"group", "num_shards"}]."""
+    """Write a stage's work list; returns the groups that have something to do: [{"group", "num_shards"}].
+
+    Skipped, with the reason, where the run's method does not need the stage.
+    """
     from spavl.launch.command import stage_command
 
-    groups = _run_in_plan(spavl_run, stage_command(stage, "prepare", spavl_run)).groups
+    outcome = _run_in_plan(spavl_run, stage_command(stage, "prepare", spavl_run))
+    if outcome.verdict == "skipped":
+        raise AirflowSkipException(outcome.next_step)
+    groups = outcome.groups
     return [
         {"group": group["group"], "num_shards": group["num_shards"]}
         for group in groups
@@ -46,6 +52,7 @@ def prepare(stage: str, spavl_run: str) -> list[dict[str, Any]]:
 def work(stage: str, spavl_run: str, group: Mapping[str, Any]) -> None:
     """Run all shards of one group; what is finished already costs nothing."""
     from spavl.launch import LAUNCHERS
+    from spavl.launch.command import num_processes
 
     launch = _launch_config(spavl_run)
     _finish(
@@ -55,6 +62,7 @@ def work(stage: str, spavl_run: str, group: Mapping[str, Any]) -> None:
             group["group"],
             group["num_shards"],
             max_parallel=launch.max_parallel_shards,
+            num_processes=num_processes(stage, launch),
             timeout_s=launch.timeout_s,
             num_threads=launch.num_threads,
         )

@@ -8,6 +8,7 @@ not wait for it.
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 from airflow.sdk import Asset, Param, TaskGroup, TriggerRule, chain, task
@@ -51,19 +52,26 @@ OVERRIDES = Param(
 def stage_tasks(dag_id: str) -> None:
     """All tasks of one DAG of the map, to be called inside its definition."""
     planned = task(task_id="plan", doc_md=tasks.plan.__doc__)(tasks.plan)()
-    groups = [stage_group(BY_NAME[name]) for name in DAGS[dag_id]]
+    stages = [BY_NAME[name] for name in DAGS[dag_id]]
+    groups = [stage_group(stages[0])]
+    for former, stage in pairwise(stages):
+        groups.append(stage_group(stage, may_follow_a_skip=bool(former.only_for)))
+        if former.only_for:
+            # where the former is left out, the plan is the one success that lets this stage begin
+            planned >> groups[-1]
     reported = task(task_id="report", doc_md=tasks.report.__doc__)(tasks.report)(spavl_run=SPAVL_RUN)
     chain(planned, *groups, reported.as_teardown())
 
 
-def stage_group(stage: StageInfo) -> TaskGroup:
+def stage_group(stage: StageInfo, *, may_follow_a_skip: bool = False) -> TaskGroup:
     """One stage: three tasks where it is sharded, `seal` alone where it is not."""
+    first_rule = TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS if may_follow_a_skip else TriggerRule.ALL_SUCCESS
     with TaskGroup(stage.name, tooltip=stage.summary) as group:
         sealed = _seal(stage)
         if stage.is_sharded:
-            prepared = task(task_id="prepare", doc_md=tasks.prepare.__doc__)(tasks.prepare)(
-                stage=stage.name, spavl_run=SPAVL_RUN
-            )
+            prepared = task(task_id="prepare", doc_md=tasks.prepare.__doc__, trigger_rule=first_rule)(
+                tasks.prepare
+            )(stage=stage.name, spavl_run=SPAVL_RUN)
             worked = _work(stage, prepared)
             chain(prepared, worked, sealed)
             chain(prepared, sealed)

@@ -6,7 +6,8 @@ import argparse
 import contextlib
 from collections.abc import Callable
 
-from spavl.artifacts.record import stage_folder
+from spavl import ranks
+from spavl.artifacts import failure
 from spavl.artifacts.store import open_store
 from spavl.commands import channels, looking, pruning, running
 from spavl.errors import SpavlError
@@ -30,9 +31,13 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], Outcome | None]] = {
 }
 
 
-def keep_failure(outcome: Outcome) -> None:
-    """Leave a stage's failure beside its parts, where the report reads it; a store that is away is told by the outcome itself."""
+def keep_failure(outcome: Outcome) -> Outcome:
+    """Leave a stage's failure beside its parts, where the report and the launcher read it; returns the one that counts.
+
+    A store that is away is told by the outcome itself.
+    """
     if outcome.stage in BY_NAME:
         with contextlib.suppress(SpavlError, OSError):
-            path = f"{stage_folder(check_run_id(outcome.run_id), outcome.stage)}/failure.json"
-            open_store().write(path, outcome.to_line().encode())
+            check_run_id(outcome.run_id)
+            return failure.keep(open_store(), outcome, is_alone=ranks.num_ranks() == 1)
+    return outcome

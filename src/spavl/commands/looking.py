@@ -13,7 +13,6 @@ from spavl import worklist
 from spavl.artifacts.record import read_record, stage_folder
 from spavl.artifacts.store import Store, open_store
 from spavl.outcome import Outcome
-from spavl.pipeline import DAGS
 from spavl.plan import Plan, read_plan
 from spavl.profiles import load_config
 
@@ -31,7 +30,7 @@ def status(arguments: argparse.Namespace) -> Outcome:
         table.add_column(column, no_wrap=column != "stages")
     for plan in plans:
         words = plan.skip_reason or ", ".join(
-            f"{stage} {stage_status(store, plan, stage)}" for stage in DAGS[plan.dag]
+            f"{stage} {stage_status(store, plan, stage)}" for stage in plan.stages
         )
         table.add_row(plan.run_id, plan.dag, plan.created_at[:19], words)
     Console(stderr=True, width=None if sys.stderr.isatty() else 160).print(

@@ -10,11 +10,11 @@ import sys
 import uuid
 from collections.abc import Iterator
 
-from spavl import runner
+from spavl import ranks, runner
 from spavl.artifacts.store import Store, open_store
 from spavl.errors import UserError
 from spavl.launch import StepFailed, run_command, run_group, warm
-from spavl.launch.command import report_command, stage_command
+from spavl.launch.command import num_processes, report_command, stage_command
 from spavl.outcome import Outcome
 from spavl.pipeline import BY_NAME, DAGS
 from spavl.plan import Plan, check_run_id, make_plan, read_plan
@@ -50,6 +50,11 @@ def stage(arguments: argparse.Namespace) -> Outcome:
     name = arguments.command
     if arguments.group:
         return runner.work(store, made, name, arguments.group, *parse_shard(arguments.shard))
+    if ranks.num_ranks() > 1:
+        raise UserError(
+            f"this is one of {ranks.num_ranks()} ranks, and without --group `{name}` runs all of its steps.",
+            next_step=f"Run `spavl prepare {name}` first, the ranks with --group, then `spavl seal {name}`.",
+        )
     if not BY_NAME[name].is_sharded:
         return runner.seal(store, made, name)
     for group in runner.prepare(store, made, name).groups:
@@ -76,7 +81,7 @@ def run(arguments: argparse.Namespace) -> Outcome:
             outcome = _plan_outcome(made)
             continue
         with _warm():
-            outcome = _run_stages(made, DAGS[dag])
+            outcome = _run_stages(made, made.stages)
         if outcome.exit_code:
             break
     return outcome
@@ -136,6 +141,7 @@ def _run_stage(name: str, made: Plan) -> Outcome:
                 group["group"],
                 group["num_shards"],
                 max_parallel=launch.max_parallel_shards,
+                num_processes=num_processes(name, launch),
                 **common,
             )
     return run_command(stage_command(name, "seal", made.run_id), **common)

@@ -34,7 +34,17 @@ QUESTION_TYPES = {  # SPA-VL's words for our kinds; it has no benign controls
     "benign_control": "benign",
 }
 PAIR_COLUMNS = frozenset(
-    ("chosen", "rejected", "margin", "agreement", "decided_by", "chosen_model", "rejected_model")
+    (
+        "chosen",
+        "rejected",
+        "margin",
+        "agreement",
+        "decided_by",
+        "chosen_model",
+        "rejected_model",
+        "chosen_is_unsafe",
+        "rejected_is_unsafe",
+    )
 )
 COLUMNS = {  # in published order: SPA-VL's own first
     "question": "string",
@@ -51,6 +61,8 @@ COLUMNS = {  # in published order: SPA-VL's own first
     "decided_by": "string",
     "chosen_model": "string",
     "rejected_model": "string",
+    "chosen_is_unsafe": "bool",
+    "rejected_is_unsafe": "bool",
     "id": "string",
     "question_id": "string",
     "image_id": "string",

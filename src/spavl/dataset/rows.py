@@ -78,6 +78,8 @@ def _pair(row: Preference, place: ImageSplit) -> DatasetRow:
         decided_by=row.decided_by,
         chosen_model=row.chosen_model,
         rejected_model=row.rejected_model,
+        chosen_is_unsafe=row.chosen_is_unsafe,
+        rejected_is_unsafe=row.rejected_is_unsafe,
     )
 
 

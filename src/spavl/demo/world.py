@@ -161,7 +161,9 @@ def _one_thread(seed: int) -> Iterator[None]:
     import torch
     from transformers.utils import logging
 
-    os.environ.setdefault("DS_ACCELERATOR", "cpu")  # saving imports DeepSpeed, which else warns on standard output
+    os.environ.setdefault(
+        "DS_ACCELERATOR", "cpu"
+    )  # saving imports DeepSpeed, which else warns on standard output
     num_threads, had_bars = torch.get_num_threads(), logging.is_progress_bar_enabled()
     torch.set_num_threads(1)
     logging.disable_progress_bar()

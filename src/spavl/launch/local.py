@@ -11,13 +11,17 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
-from spavl.errors import EXIT_DONE
+from spavl.artifacts import failure
+from spavl.artifacts.store import open_store
+from spavl.errors import EXIT_BUG, EXIT_DONE, SpavlError
 from spavl.launch import warm
 from spavl.launch.command import stage_command
 from spavl.outcome import Outcome, parse, verdict_of
 
 Process = subprocess.Popen[str] | warm.WarmProcess
-GRACE_S = 20.0  # between SIGTERM and SIGKILL: training writes a checkpoint in this time
+# Between SIGTERM and SIGKILL: training writes a checkpoint in this time. Longer than the 30 s that torchrun gives its ranks:
+# they are in sessions of their own, and torchrun, killed first, would leave them running.
+GRACE_S = 40.0
 _LAST_LINES = 15
 
 
@@ -81,22 +85,35 @@ def run_group(
     *,
     max_parallel: int,
     timeout_s: float,
+    num_processes: int = 1,
     num_threads: int = 1,
     on_line: Callable[[str], None] = print,
 ) -> Outcome:
-    """Run all shards of one group, at most `max_parallel` at once; the first failure stops the others and is raised."""
+    """Run all shards of one group, at most `max_parallel` at once; the first failure stops the others and is raised.
+
+    `num_processes` ranks do each shard together.
+    """
     process_groups: set[int] = set()
 
     def one(shard: int) -> Outcome:
         prefix = f"[{shard}/{num_shards}] " if num_shards > 1 else ""
-        argv = stage_command(stage, "work", run_id, group=group, shard=shard, num_shards=num_shards)
-        return run_command(
-            argv,
-            timeout_s=timeout_s,
-            on_line=lambda line: on_line(prefix + line),
-            num_threads=num_threads,
-            on_start=process_groups.add,
+        argv = stage_command(
+            stage,
+            "work",
+            run_id,
+            group=group,
+            shard=shard,
+            num_shards=num_shards,
+            num_processes=num_processes,
         )
+        with _ranks_reason(stage, run_id) if num_processes > 1 else contextlib.nullcontext():
+            return run_command(
+                argv,
+                timeout_s=timeout_s,
+                on_line=lambda line: on_line(prefix + line),
+                num_threads=num_threads,
+                on_start=process_groups.add,
+            )
 
     with concurrent.futures.ThreadPoolExecutor(max_workers=min(max_parallel, num_shards)) as pool:
         futures = [pool.submit(one, shard) for shard in range(num_shards)]
@@ -113,6 +130,22 @@ def run_group(
         for name, value in outcome.counts.items():
             counts[name] = counts.get(name, 0) + value
     return Outcome(stage, "work", run_id, counts=counts)
+
+
+@contextlib.contextmanager
+def _ranks_reason(stage: str, run_id: str) -> Iterator[None]:
+    """Raises the failure that a rank left in the store in place of torchrun's exit code 1, which says nothing."""
+    store = open_store()
+    failure.forget(store, run_id, stage)
+    try:
+        yield
+    except StepFailed as failed:
+        if failed.exit_code != EXIT_BUG:
+            raise
+        with contextlib.suppress(SpavlError, OSError):
+            if told := failure.read(store, run_id, stage):
+                raise StepFailed(told) from None
+        raise
 
 
 @contextlib.contextmanager

@@ -76,6 +76,11 @@ def load_model(folder: Path, dtype: str, attention: str = "sdpa") -> Any:
     import torch
     from transformers import AutoModelForImageTextToText
 
+    if not any(folder.glob("*.safetensors")):  # pickles are not even fetched from the hub
+        raise UserError(
+            f"the base model in {folder.name!r} has no .safetensors file; weights as pickles are refused, since loading one can run any code.",
+            next_step="Save it with save_pretrained, or name a revision that has safetensors.",
+        )
     model = AutoModelForImageTextToText.from_pretrained(
         folder,
         dtype=getattr(torch, dtype),

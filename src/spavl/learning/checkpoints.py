@@ -1,49 +1,97 @@
-"""Checkpoints in the store, so that another machine can go on: `checkpoints/step-000050/`, its manifest written last.
+"""Checkpoints in the store, so that other machines can go on: `checkpoints/step-000050/`, its manifest written last.
 
-A checkpoint without its manifest, or of another recipe, does not exist; two whole ones are kept.
+Every rank uploads its own files, since pods share no disk, and rank 0 writes the manifest when all have. A checkpoint without
+its manifest does not exist; the newest two are kept. One that was made on other terms is refused, never passed over: to
+begin again from step 0 is for a person to decide.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from spavl import ranks
 from spavl.artifacts.store import Store
+from spavl.errors import UserError
+from spavl.learning import process_group
 
 KEPT = 2
 _MANIFEST = "checkpoint.json"
+_OF_ONE_RANK = ("rng_state", "zero_pp_rank_")  # how the names of files begin that only their own rank reads
+
+
+@dataclass(frozen=True)
+class Place:
+    """This process among those that save one checkpoint together."""
+
+    rank: int
+    num_ranks: int
+    gather: Callable[[Any], list[Any]]  # everybody's thing on every rank, once all have come
+
+
+def own_place() -> Place:
+    """This process, among the ranks that the environment tells."""
+    return Place(ranks.rank(), ranks.num_ranks(), process_group.gather)
 
 
 class Checkpoints:
-    """The checkpoints of one training run; `fingerprint` names everything that decides its weights."""
+    """The checkpoints of one training run; `terms` are what must be the same to go on from one, in words."""
 
-    def __init__(self, store: Store, folder: str, fingerprint: str) -> None:
+    def __init__(
+        self, store: Store, folder: str, terms: Mapping[str, Any], place: Place | None = None
+    ) -> None:
         self._store = store
         self._folder = folder
-        self._fingerprint = fingerprint
+        self._place = place or own_place()
+        self._terms = {**terms, "number of ranks": self._place.num_ranks}
 
     def save(self, local: Path, step: int) -> None:
-        """Upload a whole checkpoint, then drop all but the newest two."""
+        """Upload this rank's part of a checkpoint; it exists once all ranks have. Then drop all but the newest two."""
         path = self._path(step)
-        self._drop(step)  # what a killed process left half written
-        files = self._store.upload(local, f"{path}/files")
-        manifest = {"fingerprint": self._fingerprint, "step": step, "files": files}
-        self._store.write(f"{path}/{_MANIFEST}", json.dumps(manifest, indent=1, sort_keys=True).encode())
-        for old in self._steps()[:-KEPT]:
-            self._drop(old)
+        is_first = self._place.rank == 0
+        if is_first:
+            self._drop(step)  # what a killed process left half written
+        self._place.gather(None)  # nobody uploads before that
+        mine = self._store.upload(local, f"{path}/{_part(self._place.rank)}")
+        parts = self._place.gather(mine)
+        if is_first:
+            manifest = {"step": step, "terms": self._terms, "ranks": parts}
+            self._store.write(f"{path}/{_MANIFEST}", json.dumps(manifest, indent=1, sort_keys=True).encode())
+            for old in self._steps()[:-KEPT]:
+                self._drop(old)
 
     def fetch_newest(self, local: Path) -> Path | None:
-        """The newest whole checkpoint of this recipe, copied to `local`; None where there is none."""
+        """What this rank needs of the newest whole checkpoint, copied to `local`; None where there is none.
+
+        Raises UserError for one that was made on other terms.
+        """
         for step in reversed(self._steps()):
             manifest = self._manifest(step)
-            if manifest is not None and manifest["fingerprint"] == self._fingerprint:
-                return self._store.download(f"{self._path(step)}/files", local, manifest["files"])
+            if manifest is not None:
+                self._refuse_other_terms(step, manifest.get("terms", {}))
+                return self._fetch(step, manifest["ranks"], local)
         return None
 
     def remove_all(self) -> None:
         for step in self._steps():
             self._drop(step)
+
+    def _fetch(self, step: int, parts: list[dict[str, Any]], local: Path) -> Path:
+        common = {name: entry for name, entry in parts[0].items() if not _is_of_one_rank(name)}
+        self._store.download(f"{self._path(step)}/{_part(0)}", local, common)
+        own = parts[self._place.rank]
+        return self._store.download(f"{self._path(step)}/{_part(self._place.rank)}", local, own)
+
+    def _refuse_other_terms(self, step: int, seen: Mapping[str, Any]) -> None:
+        for name, wanted in self._terms.items():
+            if seen.get(name) != wanted:
+                raise UserError(
+                    f"the checkpoint of step {step} was made with {name} {seen.get(name)}, and this process has {wanted}.",
+                    next_step=f"Go on with {name} {seen.get(name)}, or remove {self._store.url_of(self._folder)} to begin from step 0.",
+                )
 
     def _steps(self) -> list[int]:
         names = self._store.names(self._folder)
@@ -62,3 +110,11 @@ class Checkpoints:
 
     def _path(self, step: int) -> str:
         return f"{self._folder}/step-{step:06d}"
+
+
+def _part(rank: int) -> str:
+    return f"rank-{rank:05d}"
+
+
+def _is_of_one_rank(name: str) -> bool:
+    return name.rpartition("/")[2].startswith(_OF_ONE_RANK)

@@ -13,7 +13,7 @@ from spavl.records import TrainingMetric
 
 _NOT_METRICS = {"step", "epoch"}
 _LAST_OF_WINDOW = {"learning_rate", "grad_norm", "num_tokens"}  # states, not averages
-_TIMES = ("runtime", "per_second", "preparation_time")
+_TIMES = ("runtime", "per_second", "preparation_time", "mfu")  # no two runs have the same
 
 
 def training_rows(history: Sequence[Mapping[str, Any]], log_every_steps: int) -> list[TrainingMetric]:

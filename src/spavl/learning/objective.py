@@ -23,6 +23,8 @@ class StepLoss:
     loss: torch.Tensor
     # metric name -> (sum, weight): over forwards and ranks both are added up, and the metric is sum / weight
     sums: Mapping[str, tuple[torch.Tensor | float, torch.Tensor | float]] = field(default_factory=dict)
+    num_samples: float = 0  # of this forward, for the speed; a filler has none
+    num_tokens: float = 0  # positions that the model read, padding not counted
 
 
 class Objective(Protocol):

@@ -40,6 +40,8 @@ def pairs_of(rows: Iterable[DatasetRow], split: str, images: Mapping[str, Path])
             image_id=row.image_id,
             margin=row.margin,
             class1=row.class1,
+            chosen_is_unsafe=row.chosen_is_unsafe,
+            rejected_is_unsafe=row.rejected_is_unsafe,
         )
         for row in sorted(chosen_rows, key=lambda row: row.id)
     ]

@@ -11,9 +11,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from spavl.config import TrainingConfig
+from spavl import ranks
+from spavl.config import LearningConfig
 from spavl.errors import UserError
-from spavl.learning import base_model, rendering
+from spavl.learning import base_model, process_group, rendering
+from spavl.learning.attention import attend_in_blocks
 from spavl.learning.cache_keys import code_version, feature_key, processor_fingerprint
 from spavl.learning.encoding import PairEncoder
 from spavl.learning.feature_cache import FeatureCache
@@ -33,7 +35,7 @@ class Process:
     """This process among the ranks; `base_arguments` started the process group where there are several."""
 
     base_arguments: Any
-    settings: TrainingConfig
+    settings: LearningConfig
     folder: Path
 
     @property
@@ -51,11 +53,7 @@ class Process:
 
     def gather(self, computed: dict[str, float]) -> dict[str, float]:
         """The union of all ranks' dictionaries, on every rank."""
-        if self.num_ranks == 1:
-            return computed
-        from accelerate.utils import gather_object
-
-        return {key: value for of_rank in gather_object([computed]) for key, value in of_rank.items()}
+        return {key: value for of_rank in process_group.gather(computed) for key, value in of_rank.items()}
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ class Prepared:
     stop: rendering.StopTokens
     layout: Layout
     prompt: str  # a rendered prompt: processors read images together with one
-    settings: TrainingConfig
+    settings: LearningConfig
     plain_reason: str | None  # why the prefix is not shared, where it is not
     features_reason: str | None  # why the tower's output is not kept, where it is not
 
@@ -85,6 +83,10 @@ class Prepared:
     @property
     def precision(self) -> str:
         """Dtype of the weights, and of matrix products."""
+        if self.settings.bf16 and self.settings.zero_stage:
+            return (
+                "bfloat16 by DeepSpeed"  # the weights that it computes with; its own master copy is float32
+            )
         weights = str(next(self.model.parameters()).dtype).removeprefix("torch.")
         return f"{weights}, autocast bfloat16" if self.settings.bf16 else weights
 
@@ -127,7 +129,7 @@ class Prepared:
         }
 
 
-def prepare_process(settings: TrainingConfig, work_folder: Path, num_threads: int) -> Process:
+def prepare_process(settings: LearningConfig, work_folder: Path, num_threads: int) -> Process:
     """Quiet libraries, threads, the device and, under torchrun, the process group."""
     import warnings
 
@@ -141,30 +143,44 @@ def prepare_process(settings: TrainingConfig, work_folder: Path, num_threads: in
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()
     warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")  # transformers warns itself
+    warnings.filterwarnings("ignore", message=".*torch.distributed.* is deprecated.*")  # DeepSpeed's calls
     device = base_model.transformers_base(settings.base).device
     use_cpu = device == "cpu" or not torch.cuda.is_available()
     if use_cpu and device.startswith("cuda"):
         raise UserError(f"training.base.device is {device!r}, and this machine shows no CUDA device.")
     if use_cpu:
         torch.set_num_threads(num_threads)
-        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else DeepSpeed warns on standard output that it looks for one
-    elif torch.cuda.device_count() > 1 and "RANK" not in os.environ:
+        os.environ.setdefault(
+            "DS_ACCELERATOR", "cpu"
+        )  # else DeepSpeed warns on standard output that it looks for one
+    elif torch.cuda.device_count() > 1 and ranks.num_ranks() == 1:
         raise UserError(
             f"one process trains on one accelerator, and it sees {torch.cuda.device_count()}.",
-            next_step="Start it under torchrun with one process for each, or set CUDA_VISIBLE_DEVICES to one of them.",
+            next_step="Set launch.num_training_processes, start it under torchrun, or set CUDA_VISIBLE_DEVICES to one of them.",
         )
+    elif ranks.local_rank() >= torch.cuda.device_count():
+        raise UserError(
+            f"this machine shows {torch.cuda.device_count()} CUDA device(s), and rank {ranks.rank()} is number {ranks.local_rank()} here, counted from 0.",
+            next_step="Start as many processes on a machine as it has devices.",
+        )
+    process_group.join(use_cpu=use_cpu, zero_stage=settings.zero_stage)
     arguments = trainer_arguments(
         settings, 1, work_folder / "checkpoints", use_cpu=use_cpu, deepspeed=_deepspeed(settings)
     )
     return Process(arguments, settings, work_folder)
 
 
-def prepare_model(base: Path, settings: TrainingConfig, process: Process) -> Prepared:
+def prepare_model(base: Path, settings: LearningConfig, process: Process) -> Prepared:
     """Load the base and make it ready; raises UserError where it cannot be trained."""
-    from transformers import set_seed
-
     processor = base_model.load_processor(base)
     model = base_model.load_model(base, _dtype(settings), settings.attention)
+    return make_ready(model, processor, settings, process)
+
+
+def make_ready(model: Any, processor: Any, settings: LearningConfig, process: Process) -> Prepared:
+    """A loaded base made ready: its scores, its layout, its adapters; raises UserError where it cannot be trained."""
+    from transformers import set_seed
+
     add_scoring(model)
     stop = rendering.stop_tokens(processor, model.generation_config)
     encoder = PairEncoder(model, processor)
@@ -175,6 +191,9 @@ def prepare_model(base: Path, settings: TrainingConfig, process: Process) -> Pre
     for reason in (plain_reason, features_reason):
         if reason is not None and process.rank == 0:
             log.info("training: %s", reason)
+    attention = model.get_decoder().config._attn_implementation
+    if plain_reason is None and attention == "sdpa" and process.base_arguments.device.type == "cpu":
+        attend_in_blocks(model)
     pad_id = processor.tokenizer.pad_token_id
     layout = Layout(
         is_tree=plain_reason is None,
@@ -189,7 +208,7 @@ def prepare_model(base: Path, settings: TrainingConfig, process: Process) -> Pre
     )
 
 
-def with_adapters(model: Any, settings: TrainingConfig) -> Any:
+def with_adapters(model: Any, settings: LearningConfig) -> Any:
     """The model with LoRA on every linear layer of language model and projector, where the settings have LoRA."""
     if not settings.lora:
         return model
@@ -204,12 +223,12 @@ def with_adapters(model: Any, settings: TrainingConfig) -> Any:
     return get_peft_model(model, adapter, autocast_adapter_dtype=settings.zero_stage != 3)
 
 
-def _dtype(settings: TrainingConfig) -> str:
+def _dtype(settings: LearningConfig) -> str:
     """Frozen weights in bfloat16 where matrix products are; trained ones in float32, because they take small updates."""
     return "bfloat16" if settings.bf16 and settings.lora else "float32"
 
 
-def _features_reason(model: Any, settings: TrainingConfig) -> str | None:
+def _features_reason(model: Any, settings: LearningConfig) -> str | None:
     if settings.keep_features_gb == 0:
         return "training.keep_features_gb is 0."
     if settings.zero_stage == 3:
@@ -217,7 +236,7 @@ def _features_reason(model: Any, settings: TrainingConfig) -> str | None:
     return features_allowed(model)
 
 
-def _deepspeed(settings: TrainingConfig) -> str | None:
+def _deepspeed(settings: LearningConfig) -> str | None:
     if not settings.zero_stage:
         return None
     return str(resources.files("spavl.learning") / "deepspeed" / f"zero{settings.zero_stage}.json")

@@ -52,10 +52,10 @@ class ReferenceCache:
                 self._known |= dict(zip(table["key"].to_pylist(), table["logp"].to_pylist(), strict=True))
         return self._known
 
-    def add(self, computed: Mapping[str, float], *, is_writer: bool = True) -> None:
-        """Keep more, in a file where this process is the writer; a key that is there already keeps its value."""
+    def add(self, computed: Mapping[str, float]) -> None:
+        """Keep more; a key that is there already keeps its value. Of several ranks, one adds."""
         new = {key: value for key, value in computed.items() if key not in self.read()}
-        if new and is_writer:
+        if new:
             self._write(new)
         self._known = {**new, **self.read()}
 

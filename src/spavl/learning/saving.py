@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from spavl.config import TrainingConfig, TransformersModel
+from spavl.config import LearningConfig, TransformersModel
 from spavl.learning import base_model
 from spavl.learning.preparing import Prepared, with_adapters
 
 
 def save_adapter(
-    prepared: Prepared, state: Mapping[str, Any], settings: TrainingConfig, folder: Path
+    prepared: Prepared, state: Mapping[str, Any], settings: LearningConfig, folder: Path
 ) -> Path:
     """The adapter in PEFT's own format; it names no folder of this machine."""
     from peft import get_peft_model_state_dict
@@ -46,7 +46,7 @@ def save_adapter(
 
 
 def save_model(
-    prepared: Prepared, state: Mapping[str, Any], base: Path, settings: TrainingConfig, folder: Path
+    prepared: Prepared, state: Mapping[str, Any], base: Path, settings: LearningConfig, folder: Path
 ) -> Path:
     """The whole model in the precision of the base's files, and its processor."""
     import torch

@@ -2,7 +2,8 @@
 
 At 150,000 words of vocabulary the logits of one row of 4,000 tokens take 2.4 GB in float32, and DPO needs a few hundred
 numbers of them. So the scored positions are selected first, on every device, and then projected in chunks; backward
-projects them again. The same idea as TRL's `add_fused_lm_head`, which selects on Triton devices only.
+projects them again, unless one chunk was enough for all: its probabilities are kept until then. The same idea as TRL's
+`add_fused_lm_head`, which selects on Triton devices only.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def add_scoring(model: Any) -> None:
             raise ValueError("scored=True needs shift_labels")
         # looked up in each call: PEFT and ZeRO replace submodules after the patch
         hidden = self.base_model(*args, **{**inputs, "use_cache": False}).last_hidden_state
-        return _scores(hidden, _head(self).weight, shift_labels)
+        return label_log_probs(self, hidden, shift_labels)
 
     model.forward = types.MethodType(forward, model)
 
@@ -59,17 +60,25 @@ def token_log_probs(
     hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor, chunk_tokens: int | None = None
 ) -> torch.Tensor:
     """Log-probability of each label [N] float32 under softmax(hidden [N, H] @ weight [V, H]^T), natural log."""
+    import torch
+
     # whole already when the function is applied: autograd notes the weight's shape there
     with _gathered(weight):
         if chunk_tokens is None:
             chunk_tokens = max(1, CHUNK_BYTES // (4 * len(weight)))
-        return _chunked_function().apply(hidden, weight, labels, chunk_tokens)
+        # backward holds a chunk's probabilities anyway, so keeping them costs no memory at its peak
+        is_kept = torch.is_grad_enabled() and len(hidden) <= chunk_tokens
+        return _chunked_function().apply(hidden, weight, labels, chunk_tokens, is_kept)
 
 
-def _scores(hidden: torch.Tensor, weight: torch.Tensor, shift_labels: torch.Tensor) -> torch.Tensor:
+def label_log_probs(model: Any, hidden: torch.Tensor, shift_labels: torch.Tensor) -> torch.Tensor:
+    """Log-probability of each label [B, L] float32 from last hidden states [B, L, H]; zero where NOT_SCORED.
+
+    For use inside the forward of `model`, a transformers model; gradients flow to `hidden` and to the head's weight.
+    """
     labels = shift_labels.to(hidden.device)
     is_scored = labels != NOT_SCORED
-    logps = token_log_probs(hidden[is_scored], weight, labels[is_scored])
+    logps = token_log_probs(hidden[is_scored], _head(model).weight, labels[is_scored])
     # with nothing scored this is still a zero that can be differentiated, as DDP and ZeRO need on every rank
     return logps.new_zeros(labels.shape).masked_scatter(is_scored, logps)
 
@@ -102,7 +111,8 @@ def _gathered(weight: torch.Tensor) -> Any:
     """A context in which a weight that ZeRO-3 has split is whole; the head's own hooks do not fire, as it is not called."""
     from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 
-    if not is_deepspeed_zero3_enabled():
+    # a frozen reference or reward model beside the one in training is whole
+    if not is_deepspeed_zero3_enabled() or not hasattr(weight, "ds_id"):
         return contextlib.nullcontext()
     from trl.trainer.utils import maybe_gather_lm_head_ctx
 
@@ -117,7 +127,12 @@ def _chunked_function() -> Any:
     class ChunkedLogProbs(torch.autograd.Function):
         @staticmethod
         def forward(
-            ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor, chunk_tokens: int
+            ctx: Any,
+            hidden: torch.Tensor,
+            weight: torch.Tensor,
+            labels: torch.Tensor,
+            chunk_tokens: int,
+            is_kept: bool,
         ) -> torch.Tensor:
             kind = hidden.device.type
             dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
@@ -129,6 +144,7 @@ def _chunked_function() -> Any:
                 logits = (hidden[here].to(dtype) @ words.T).float()
                 normalizers[here] = logits.logsumexp(dim=-1)
                 logps[here] = logits.gather(1, labels[here, None])[:, 0] - normalizers[here]
+            ctx.kept = logits.sub_(normalizers[:, None]).exp_() if is_kept and len(hidden) else None
             ctx.save_for_backward(hidden, weight, labels, normalizers)
             ctx.dtype, ctx.chunk_tokens = dtype, chunk_tokens
             return logps
@@ -136,6 +152,7 @@ def _chunked_function() -> Any:
         @staticmethod
         def backward(ctx: Any, grad_logps: torch.Tensor) -> tuple[Any, ...]:
             hidden, weight, labels, normalizers = ctx.saved_tensors
+            kept, ctx.kept = ctx.kept, None  # changed in place below: a second backward projects again
             of_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
             with _gathered(weight):
                 words = weight.to(ctx.dtype)
@@ -148,26 +165,22 @@ def _chunked_function() -> Any:
                 for start in range(0, len(hidden), ctx.chunk_tokens):
                     here = slice(start, start + ctx.chunk_tokens)
                     read = hidden[here].to(ctx.dtype)
-                    of_logits = _grad_of_logits(
-                        read, words, labels[here], normalizers[here], grad_logps[here]
-                    )
+                    probabilities = kept
+                    if probabilities is None:
+                        probabilities = (read @ words.T).float().sub_(normalizers[here, None]).exp_()
+                    of_logits = _grad_of_logits(probabilities, labels[here], grad_logps[here]).to(ctx.dtype)
                     if of_hidden is not None:
                         of_hidden[here] = of_logits @ words
                     if of_weight is not None:
                         of_weight += of_logits.T @ read
-            return of_hidden, None if of_weight is None else of_weight.to(weight.dtype), None, None
+            return of_hidden, None if of_weight is None else of_weight.to(weight.dtype), None, None, None
 
     return ChunkedLogProbs
 
 
 def _grad_of_logits(
-    hidden: torch.Tensor,
-    words: torch.Tensor,
-    labels: torch.Tensor,
-    normalizers: torch.Tensor,
-    grad_logps: torch.Tensor,
+    probabilities: torch.Tensor, labels: torch.Tensor, grad_logps: torch.Tensor
 ) -> torch.Tensor:
-    """grad * (one-hot(label) - softmax(logits)), [chunk, V], in the precision of `hidden`."""
-    probabilities = (hidden @ words.T).float().sub_(normalizers[:, None]).exp_()
+    """grad * (one-hot(label) - probabilities), [chunk, V] float32, in the place of `probabilities`."""
     grad = grad_logps.float()[:, None]
-    return probabilities.mul_(-grad).scatter_add_(1, labels[:, None], grad).to(hidden.dtype)
+    return probabilities.mul_(-grad).scatter_add_(1, labels[:, None], grad)

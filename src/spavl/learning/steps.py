@@ -93,6 +93,7 @@ class PairForward:
     num_step_pairs: int  # of the whole step, on all ranks: what the loss is divided by
     num_step_chosen_tokens: int
     weight: float = 1.0  # 0 for a filler, which only keeps the ranks in step
+    num_tokens: int = 0  # without padding
     image_inputs: dict[str, Any] = field(
         default_factory=dict
     )  # the model's image arguments; empty where features are kept
@@ -237,10 +238,12 @@ def _forward(units: Sequence[_Unit], layout: Layout, totals: tuple[int, int]) ->
             trees.append(_numbered_from(unit.tree, first))
             first += 2 * len(unit.pairs)
         rows = pack(trees, max(len(tree) for tree in trees))
-        return PairForward(tree_forward(rows, layout.pad_id), pairs, *totals)
+        num_tokens = sum(len(tree) for tree in trees)
+        return PairForward(tree_forward(rows, layout.pad_id), pairs, *totals, num_tokens=num_tokens)
     sequences = [sequence for k, pair in enumerate(pairs) for sequence in pair.sequences(2 * k)]
     images = [pair.image for pair in pairs for _ in range(2)]
-    return PairForward(plain_forward(sequences, layout.pad_id, images), pairs, *totals)
+    num_tokens = sum(len(sequence.input_ids) for sequence in sequences)
+    return PairForward(plain_forward(sequences, layout.pad_id, images), pairs, *totals, num_tokens=num_tokens)
 
 
 def _tree(pairs: Sequence[EncodedPair], layout: Layout) -> TreeTokens:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from spavl.learning.attention import IN_BLOCKS
 from spavl.learning.wrapping import unwrapped
 
 # model type of the whole -> model types of its text part whose scores were compared with the plain layout's
@@ -18,7 +19,7 @@ VERIFIED = {
     "idefics3": {"llama"},
     "smolvlm": {"llama"},
 }
-TAKES_A_MASK = ("sdpa", "eager")
+TAKES_A_MASK = ("sdpa", "eager", IN_BLOCKS)
 # these stretch all positions by the longest in the forward, so a score would depend on its neighbours
 _ROPE_BY_LENGTH = {"dynamic", "longrope"}
 
@@ -32,7 +33,7 @@ def tree_support(model: Any) -> str | None:
     if text._attn_implementation not in TAKES_A_MASK:
         return (
             f"attention {text._attn_implementation!r} takes no mask of its own, so every answer is read alone; "
-            f"{' and '.join(map(repr, TAKES_A_MASK))} can share the prefix."
+            f"'sdpa' and 'eager' can share the prefix."
         )
     if _has_window(text):
         return (

@@ -15,14 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spavl.config import TrainingConfig
-from spavl.errors import CheckFailed
+from spavl.config import LearningConfig
+from spavl.errors import CheckFailed, TryAgain
+from spavl.learning import process_group
 from spavl.learning.metrics import first_not_finite
 from spavl.learning.objective import Objective, StepLoss
+from spavl.learning.speed import Speed, flops_per_token, peak_flops, peak_memory_gb
 
 WEIGHTS = "model.safetensors"  # of a checkpoint: only what is trained, under the names it has in memory
 STATE = "trainer_state.json"  # of a checkpoint
-_NOT_NEEDED_TO_RESUME = ("training_args.bin", "README.md")
+_NOT_NEEDED_TO_RESUME = ("training_args.bin", "README.md", "zero_to_fp32.py", "zero_to_torch.py")
+TENSORBOARD = "tensorboard"  # the tracker, and its folder beside the checkpoints'
 
 
 @dataclass(frozen=True)
@@ -44,12 +47,12 @@ class Limits:
 
 
 def trainer_arguments(
-    settings: TrainingConfig, num_steps: int, folder: Path, *, use_cpu: bool, deepspeed: Any = None
+    settings: LearningConfig, num_steps: int, folder: Path, *, use_cpu: bool, deepspeed: Any = None
 ) -> Any:
     """The TrainingArguments of these settings."""
     from transformers import TrainingArguments
 
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(folder),
         max_steps=num_steps,
         per_device_train_batch_size=1,  # one item of the data loader is a whole step's share
@@ -75,6 +78,8 @@ def trainer_arguments(
         deepspeed=deepspeed,
         ddp_find_unused_parameters=False,
     )
+    arguments.mixed_precision = "bf16" if settings.bf16 else "no"  # whatever `accelerate launch` carries
+    return arguments
 
 
 def make_trainer(
@@ -87,7 +92,15 @@ def make_trainer(
     trainer.prepare_objective(objective)
     trainer.add_callback(_loop_callback(objective, hooks, limits, trainer))
     trainer.remove_callback(PrinterCallback)
+    if TENSORBOARD in arguments.report_to:
+        _place_tensorboard(trainer, Path(arguments.output_dir).parent / TENSORBOARD)
     return trainer
+
+
+def speed_facts(trainer: Any) -> dict[str, float]:
+    """How fast this process and the other ranks have trained, and the most memory that one of them took; every rank takes part."""
+    memory = process_group.gather(peak_memory_gb(trainer.args.device))
+    return {**trainer.speed.rates(), "peak_memory_gb": max(memory)}
 
 
 def evaluate(trainer: Any, objective: Objective) -> dict[str, float]:
@@ -103,20 +116,24 @@ def evaluate(trainer: Any, objective: Objective) -> dict[str, float]:
                 with trainer.compute_loss_context_manager():
                     found = objective.loss(model, forward.to(trainer.args.device))
                 _add(totals, found)
-    return _reduced(trainer, totals)
+    return _means(_summed(trainer, totals))
 
 
 def final_weights(trainer: Any) -> dict[str, Any]:
-    """Name in memory to float32 on the CPU, for every trained parameter, whole; every rank takes part, each gets all."""
+    """Name in memory to float32 on the CPU, for every trained parameter, whole; every rank takes part, only rank 0 gets them."""
+    is_first = trainer.args.process_index == 0
     if not trainer.is_deepspeed_enabled:
-        return {name: tensor.float() for name, tensor in trained_weights(trainer.model).items()}
+        weights = trained_weights(trainer.model) if is_first else {}
+        return {name: tensor.float() for name, tensor in weights.items()}
     from deepspeed.utils import safe_get_full_fp32_param
 
-    return {
-        name: safe_get_full_fp32_param(parameter).detach().float().cpu().clone()
-        for name, parameter in trainer.model.named_parameters()
-        if parameter.requires_grad
-    }
+    state = {}
+    for name, parameter in trainer.model.named_parameters():
+        if parameter.requires_grad:
+            whole = safe_get_full_fp32_param(parameter)
+            if is_first:
+                state[name] = whole.detach().float().cpu().clone()
+    return state
 
 
 def trained_weights(model: Any) -> dict[str, Any]:
@@ -163,7 +180,9 @@ def _trainer_class() -> type:
         def prepare_objective(self, objective: Objective) -> None:
             self._objective = objective
             self._totals: dict[str, list[Any]] = {}
-            self._num_tokens = 0
+            self._done = [0.0, 0.0]  # samples and tokens of this rank since the last log
+            peak = peak_flops(self.args.device, self.args.world_size) if self.args.bf16 else None
+            self.speed = Speed(flops_per_token(self.model), peak)
 
         def get_train_dataloader(self) -> DataLoader:
             # not through accelerate, which would deal whole steps to ranks: here every rank has its share of each
@@ -182,6 +201,7 @@ def _trainer_class() -> type:
                     self._backward(found.loss)
                 total += found.loss.detach().float()
                 _add(self._totals, found)
+                self._done = [self._done[0] + found.num_samples, self._done[1] + found.num_tokens]
             return total * self.args.world_size
 
         def _backward(self, loss: Any) -> None:
@@ -199,8 +219,11 @@ def _trainer_class() -> type:
 
         def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
             if self._totals:
-                logs |= _reduced(self, self._totals)
-                self._totals = {}
+                done = {"done": self._done}
+                summed = _summed(self, {**self._totals, **done})
+                self.speed.step_ended(*summed.pop("done"))
+                logs |= _means(summed) | self.speed.rates()
+                self._totals, self._done = {}, [0.0, 0.0]
             super().log(logs, start_time)
 
         def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
@@ -208,7 +231,7 @@ def _trainer_class() -> type:
             # where they differ; and the frozen weights need no copy
             folder = Path(output_dir or self.args.output_dir)
             folder.mkdir(parents=True, exist_ok=True)
-            if self.args.should_save and not _is_split(self):
+            if self.args.should_save and not self.is_deepspeed_enabled:  # whose own checkpoint holds them
                 save_file(trained_weights(self.model), folder / WEIGHTS)
 
         def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
@@ -226,13 +249,6 @@ def _place(trainer: Any) -> tuple[int, int]:
     return trainer.args.process_index, trainer.args.world_size
 
 
-def _is_split(trainer: Any) -> bool:
-    """Whether ZeRO-3 keeps the weights in pieces; its own checkpoint holds them then."""
-    from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
-
-    return trainer.is_deepspeed_enabled and is_deepspeed_zero3_enabled()
-
-
 def _add(totals: dict[str, list[Any]], found: StepLoss) -> None:
     for name, (value, weight) in found.sums.items():
         known = totals.setdefault(name, [0.0, 0.0])
@@ -240,31 +256,68 @@ def _add(totals: dict[str, list[Any]], found: StepLoss) -> None:
         known[1] = known[1] + weight
 
 
-def _reduced(trainer: Any, totals: Mapping[str, Sequence[Any]]) -> dict[str, float]:
-    """Sum / weight of every metric over all ranks; every rank must have the same names. Without weight there is no value."""
+def _summed(trainer: Any, totals: Mapping[str, Sequence[Any]]) -> dict[str, list[float]]:
+    """Every name's two numbers, added up over all ranks, which must have the same names."""
     import torch
 
     names = sorted(totals)
     numbers = torch.tensor(
-        [[float(value), float(weight)] for value, weight in (totals[name] for name in names)],
+        [[float(first), float(second)] for first, second in (totals[name] for name in names)],
         dtype=torch.float64,
         device=trainer.args.device if trainer.args.device.type != "mps" else "cpu",
     )
     if trainer.args.world_size > 1:
         numbers = trainer.accelerator.reduce(numbers, "sum")
-    return {
-        name: value / weight for name, (value, weight) in zip(names, numbers.tolist(), strict=True) if weight
-    }
+    return dict(zip(names, numbers.tolist(), strict=True))
+
+
+def _means(summed: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    """Sum / weight of every metric; without weight there is no value."""
+    return {name: value / weight for name, (value, weight) in summed.items() if weight}
+
+
+def _place_tensorboard(trainer: Any, folder: Path) -> None:
+    from transformers.integrations import TensorBoardCallback
+
+    for callback in trainer.callback_handler.callbacks:
+        if isinstance(callback, TensorBoardCallback):
+            callback.logging_dir = str(folder)
+
+
+def _replay(trainer: Any, args: Any, history: Sequence[Mapping[str, Any]], control: Any) -> None:
+    """Write the steps of an earlier process into this one's TensorBoard files: those of the other are gone with its disk."""
+    from transformers import TrainerState
+    from transformers.integrations import TensorBoardCallback
+
+    for callback in trainer.callback_handler.callbacks:
+        if isinstance(callback, TensorBoardCallback):
+            for entry in history:
+                then = TrainerState(global_step=entry["step"], is_world_process_zero=args.process_index == 0)
+                callback.on_log(args, then, control, logs={**entry})
 
 
 def _loop_callback(objective: Objective, hooks: Hooks, limits: Limits, trainer: Any) -> Any:
     from transformers import TrainerCallback
 
     class Loop(TrainerCallback):
+        _is_save_due = False
+
+        def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            steps = process_group.gather(state.global_step)
+            if min(steps) < max(steps):
+                raise TryAgain(
+                    f"the ranks would go on from different steps: {sorted(set(steps))}.",
+                    next_step="Run the same command again.",
+                )
+            _replay(trainer, args, state.log_history, control)
+
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             state.epoch = objective.epoch_of(state.global_step)
             may_save = objective.may_save_after(state.global_step)
-            control.should_save = control.should_save and may_save
+            # a save that is due where none may be is made at the next step where one may
+            self._is_save_due = control.should_save or self._is_save_due
+            control.should_save = self._is_save_due and may_save
+            self._is_save_due = self._is_save_due and not may_save
             if may_save and _any_rank(trainer, hooks.stop_asked()):
                 control.should_save = True
                 control.should_training_stop = True
@@ -272,7 +325,7 @@ def _loop_callback(objective: Objective, hooks: Hooks, limits: Limits, trainer: 
         def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **kwargs: Any) -> None:
             _refuse_divergence(logs, state.global_step, limits)
             if "loss" in logs:
-                hooks.on_progress(state.global_step, state.max_steps, f"loss {logs['loss']:.4f}")
+                hooks.on_progress(state.global_step, state.max_steps, _note(logs))
 
         def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
@@ -281,6 +334,15 @@ def _loop_callback(objective: Objective, hooks: Hooks, limits: Limits, trainer: 
             hooks.on_checkpoint(folder, state.global_step)
 
     return Loop()
+
+
+def _note(logs: Mapping[str, float]) -> str:
+    """The loss and, where they are known, the speeds, for the log line."""
+    note = f"loss {logs['loss']:.4f}"
+    for name, unit in (("samples_per_second", "samples/s"), ("tokens_per_second", "tokens/s")):
+        if name in logs:
+            note += f", {logs[name]:.3g} {unit}" if logs[name] < 100 else f", {logs[name]:.0f} {unit}"
+    return note + (f", MFU {logs['mfu']:.0%}" if "mfu" in logs else "")
 
 
 def _any_rank(trainer: Any, is_asked: bool) -> bool:

@@ -15,6 +15,8 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from spavl.learning.attention import IN_BLOCKS
+
 if TYPE_CHECKING:
     import numpy as np
     import torch
@@ -234,7 +236,7 @@ def mask_for(forward: Forward, attn_implementation: str, dtype: torch.dtype) -> 
     import torch
 
     mask = forward.attention_mask
-    if mask.ndim == 2 or attn_implementation == "sdpa":
+    if mask.ndim == 2 or attn_implementation in ("sdpa", IN_BLOCKS):
         return mask
     if attn_implementation != "eager":
         raise ValueError(f"attention {attn_implementation!r} takes no tree mask; 'sdpa' and 'eager' do")

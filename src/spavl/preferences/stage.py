@@ -28,7 +28,7 @@ def seal(ctx: StageContext, rows: list[Any]) -> Sealed:
         for askings in _by_pair(ctx.rows("comparisons"))
     ]
     kept = [
-        _preference(questions, responses, askings, decision)
+        _preference(questions, responses, is_unsafe, askings, decision)
         for askings, decision in decided
         if decision.dropped is None
     ]
@@ -65,7 +65,11 @@ def _decision(
 
 
 def _preference(
-    questions: dict[str, Question], responses: dict[str, Response], askings: PairAskings, decision: Decision
+    questions: dict[str, Question],
+    responses: dict[str, Response],
+    is_unsafe: dict[str, bool],
+    askings: PairAskings,
+    decision: Decision,
 ) -> Preference:
     row = askings[0]
     question = questions[row.question_id]
@@ -93,6 +97,8 @@ def _preference(
         margin=decision.margin,
         agreement=decision.agreement,
         comparisons=tuple(asking.id for asking in askings),
+        chosen_is_unsafe=is_unsafe.get(chosen.id),
+        rejected_is_unsafe=is_unsafe.get(rejected.id),
     )
 
 

@@ -34,7 +34,7 @@ def card(
     template = (resources.files("spavl.release") / "card.md.j2").read_text("utf-8")
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(template).render(
-        front_matter=_front_matter(base),
+        front_matter=_front_matter(base, training.config["method"]),
         base=base,
         judge=judge,
         stand_in=_STAND_INS.get(judge["kind"]),
@@ -43,6 +43,8 @@ def card(
         data_version=dataset.details.get("version", dataset.fingerprint),
         training=training,
         recipe=training.config,
+        method=_method(training.config),
+        batches=_batches(training.config),
         adaptation=_adaptation(training.config),
         check=evaluation.check,
         run_id=run_id,
@@ -71,16 +73,35 @@ def _in_words(score: Score | None) -> str:
     return f"{100 * score.value:.1f} % ({100 * score.low:.1f} to {100 * score.high:.1f})"
 
 
-def _front_matter(base: Mapping[str, str]) -> str:
+def _front_matter(base: Mapping[str, str], method: str) -> str:
     content = {
         "library_name": "transformers",
         "pipeline_tag": "image-text-to-text",
         "base_model": base["name"],
         "license": "other",
         "license_name": "that-of-the-base-model",
-        "tags": ["vision-language", "safety", "dpo", "spavl"],
+        "tags": ["vision-language", "safety", method, "spavl"],
     }
     return yaml.safe_dump(content, sort_keys=False)
+
+
+def _method(recipe: Mapping[str, Any]) -> str:
+    if recipe["method"] == "ppo":
+        ppo = recipe["ppo"]
+        return (
+            f"PPO (arXiv 1707.06347) on the model's own answers, by the reward model in `lineage.json`; "
+            f"KL coefficient {ppo['kl_coef']}, clip {ppo['clip']}, value coefficient {ppo['value_weight']}"
+        )
+    return (
+        f"DPO (arXiv 2305.18290, loss {recipe.get('loss', 'sigmoid')}) with beta {recipe['beta']}, plus {recipe['sft_weight']} times "
+        f"the SFT loss on the chosen answer"
+    )
+
+
+def _batches(recipe: Mapping[str, Any]) -> str:
+    if recipe["method"] == "ppo":
+        return f"{recipe['ppo']['minibatch_size']} answers a step"
+    return f"batches of {recipe['global_batch_size']} pairs"
 
 
 def _adaptation(recipe: Mapping[str, Any]) -> str:

@@ -49,14 +49,19 @@ PANELS = {  # title -> (metric, label, colour, is validation)
         ("logps/chosen", "chosen", plots.BENIGN_COLOUR, False),
         ("logps/rejected", "rejected", plots.HARM_COLOUR, False),
     ),
+    "Score of sampled answers (reward, less cost and penalty)": (
+        ("score", "PPO", plots.ALIGNED_COLOUR, False),
+    ),
+    "KL to the base (nats per token)": (("kl", "PPO", plots.ALIGNED_COLOUR, False),),
+    "Entropy of the policy (nats per token)": (("entropy", "PPO", plots.ALIGNED_COLOUR, False),),
 }
 
 Cell = dict[str, Mapping[str, Any]]  # model (base, aligned, change) -> its score
 
 
-def training(store: Store, run: RunState) -> dict[str, Any] | None:
-    """Curves of the training's metrics, and its last values."""
-    record = run.record("training")
+def training(store: Store, run: RunState, stage: str = "training") -> dict[str, Any] | None:
+    """Curves of a training's metrics (`training` or `reward`), its settings and counts."""
+    record = run.record(stage)
     if record is None:
         return None
     series: dict[str, list[tuple[int, float]]] = defaultdict(list)
@@ -87,8 +92,13 @@ def _curves(
 
 
 def _settings(record: Record) -> list[tuple[str, str]]:
-    shown = ("method", "beta", "sft_weight", "learning_rate", "num_epochs", "global_batch_size", "seed")
+    of_method = {"dpo": ("loss", "beta", "sft_weight", "global_batch_size")}
+    shown = ("method", "learning_rate", "num_epochs", *of_method.get(record.config.get("method"), ()), "seed")
     settings = [(words.count_name(key), str(record.config[key])) for key in shown if key in record.config]
+    ppo = record.config.get("ppo", {}) if record.config.get("method") == "ppo" else {}
+    settings += [
+        (words.count_name(key), str(ppo[key])) for key in ("kl_coef", "clip", "minibatch_size") if key in ppo
+    ]
     lora = record.config.get("lora")
     weights = (
         f"LoRA, rank {lora['r']}, alpha {lora['alpha']}" if lora else "projector and language model in full"

@@ -45,6 +45,7 @@ def _sections(store: Store, run: RunState, show_text: bool) -> dict[str, Any]:
         "pairs": night.pairs(store, run),
         "splits": night.splits(store, run),
         "examples": night.examples(store, run, show_text=show_text),
+        "reward": alignment.training(store, run, "reward"),
         "training": alignment.training(store, run),
         "before_after": alignment.before_after(scores),
         "key_figures": alignment.key_figures(scores),

@@ -10,7 +10,7 @@ from typing import Any
 from spavl.artifacts.record import Record, open_verified, read_record, stage_folder
 from spavl.artifacts.store import Store
 from spavl.errors import UserError
-from spavl.pipeline import BY_NAME, DAGS
+from spavl.pipeline import BY_NAME, DAGS, stages_of
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,7 @@ class RunState:
 def read_run(store: Store, run_id: str) -> RunState:
     """The state of a run; raises UserError where there is no such run."""
     plans = _plans(store, run_id)
-    run_of = {
-        stage: planned for planned, plan in plans.items() for stage in DAGS.get(plan.get("dag", ""), ())
-    }
+    run_of = {stage: planned for planned, plan in plans.items() for stage in _stages_planned(plan)}
     stages = {stage: _stage_state(store, run_of[stage], stage) for stage in BY_NAME if stage in run_of}
     return RunState(run_id, plans, stages)
 
@@ -100,6 +98,11 @@ def data_docs_link(store: Store, run_id: str, stage: StageState) -> str | None:
         return None
     page = min(pages, key=len).removeprefix(f"runs/{stage.run_id}/")
     return page if stage.run_id == run_id else f"../{stage.run_id}/{page}"
+
+
+def _stages_planned(plan: dict[str, Any]) -> tuple[str, ...]:
+    method = ((plan.get("config") or {}).get("training") or {}).get("method", "dpo")
+    return stages_of(plan["dag"], method) if plan.get("dag") in DAGS else ()
 
 
 def _plans(store: Store, run_id: str) -> dict[str, dict[str, Any]]:

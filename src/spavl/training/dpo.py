@@ -10,45 +10,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from spavl.artifacts.store import Store
 from spavl.config import TrainingConfig
-from spavl.errors import TryAgain, UserError
-from spavl.learning import encoding, rendering, trainer
-from spavl.learning.metrics import evaluation_rows, training_rows
+from spavl.learning import process_group, trainer
 from spavl.learning.pairs import Pair
 from spavl.learning.pictures import Pictures
 from spavl.learning.preparing import Prepared, Process, prepare_model, prepare_process
 from spavl.learning.references import ReferenceCache
+from spavl.learning.running import evaluated, train_to_end
 from spavl.learning.saving import save_adapter, save_model
+from spavl.learning.selecting import select
 from spavl.learning.steps import EncodedPair
-from spavl.records import TrainingMetric
 from spavl.training.dpo_objective import DpoObjective, References
+from spavl.training.made import Aligned, Source
 
 log = logging.getLogger("spavl")
-
-
-@dataclass(frozen=True)
-class Aligned:
-    """What a training run made; folders on rank 0 only."""
-
-    model: Path | None  # whole model and processor, adapters merged
-    adapter: Path | None  # the adapter alone, with LoRA
-    rows: list[TrainingMetric]
-    counts: dict[str, int] = field(default_factory=dict)
-    details: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where the base comes from, and where its reference log-probabilities are kept."""
-
-    base: Path  # folder with the base's files
-    revision: str
-    store: Store
 
 
 def train_dpo(
@@ -69,59 +46,42 @@ def train_dpo(
     """
     process = prepare_process(settings, work_folder, num_threads)
     prepared = prepare_model(source.base, settings, process)
-    to_train, to_validate, counts = _select(pairs, validation, prepared, settings)
+    chosen = select(pairs, validation, prepared)
     files = {pair.image_id: pair.image for pair in [*pairs, *validation]}
-    pictures = Pictures(
-        prepared.processor,
-        prepared.prompt,
-        files,
-        prepared.kept_features(source.revision, files, work_folder),
-    )
-    references = _references([*to_train, *to_validate], prepared, source, pictures, process)
-    objective = DpoObjective(to_train, settings, prepared.layout, pictures, references)
-    limits = trainer.Limits(settings.max_loss, settings.max_chosen_fall_nats, None)
+    kept = prepared.kept_features(source.revision, files, work_folder)
+    pictures = Pictures(prepared.processor, prepared.prompt, files, kept)
+    references = _references([*chosen.train, *chosen.validation], prepared, source, pictures, process)
+    objective = DpoObjective(chosen.train, settings, prepared.layout, pictures, references)
+    limits = trainer.Limits(settings.max_loss, settings.max_chosen_fall_nats)
     running = trainer.make_trainer(
         prepared.model, objective, process.arguments(objective.num_steps), hooks, limits
     )
-    rows = training_rows(_run(running, resume_from), settings.log_every_steps)
-    checked = DpoObjective(to_validate, settings, prepared.layout, pictures, references, is_evaluation=True)
-    references.fill(
-        running.model_wrapped, is_base=False
-    )  # a run that was resumed after its last step has not yet
-    if to_validate:
-        seen = {f"eval_{name}": value for name, value in trainer.evaluate(running, checked).items()}
-        rows += evaluation_rows(seen, rows[-1].step, rows[-1].epoch)
-    counts |= {
+    rows = train_to_end(running, resume_from, settings.log_every_steps)
+    # a run that was resumed after its last step has not read them yet
+    references.fill(running.model_wrapped, is_base=False)
+    checked = DpoObjective(
+        chosen.validation, settings, prepared.layout, pictures, references, is_evaluation=True
+    )
+    rows += evaluated(running, checked, rows[-1])
+    counts = {
+        **chosen.counts,
         "steps": objective.num_steps,
         "trained_parameters": prepared.num_trained,
         "references_computed": references.num_computed,
     }
+    details = prepared.facts() | {
+        "ranks": process.num_ranks,
+        "speed": trainer.speed_facts(running),
+        "references": references.terms.name,
+    }
     state = trainer.final_weights(running)
+    process_group.leave()
     if process.rank:
         return Aligned(None, None, rows, counts)
     adapter = save_adapter(prepared, state, settings, work_folder / "adapter") if settings.lora else None
     model = save_model(prepared, state, source.base, settings, work_folder / "model")
-    return Aligned(model, adapter, rows, counts, prepared.facts() | {"references": references.terms.name})
-
-
-def _select(
-    pairs: Sequence[Pair], validation: Sequence[Pair], prepared: Prepared, settings: TrainingConfig
-) -> tuple[list[EncodedPair], list[EncodedPair], dict[str, int]]:
-    """What is trained, what is evaluated, and the counts of both and of what was left out."""
-    limit = encoding.longest_allowed(settings.max_length, prepared.config)
-    to_train, counts = encoding.usable_pairs(pairs, prepared.encoder, prepared.stop, limit)
-    to_validate, of_validation = encoding.usable_pairs(validation, prepared.encoder, prepared.stop, limit)
-    if not to_train:
-        raise UserError(
-            f"none of the {len(pairs)} pairs can be trained: {counts['over_length']} are longer than {limit} tokens.",
-            next_step="Raise training.max_length, or align on a dataset version that has train pairs.",
-        )
-    rendering.check_stop_tokens([*to_train, *to_validate], prepared.stop)
-    return (
-        to_train,
-        to_validate,
-        counts | {f"validation_{name}": value for name, value in of_validation.items()},
-    )
+    boards = work_folder / trainer.TENSORBOARD
+    return Aligned(model, adapter, rows, counts, details, boards if boards.is_dir() else None)
 
 
 def _references(
@@ -135,16 +95,5 @@ def _references(
 
     return References(
         pairs, terms, ReferenceCache(source.store, terms), prepared.layout, pictures,
-        (process.rank, process.num_ranks), process.gather, tell,
+        (process.rank, process.num_ranks), process.gather, process_group.agree, tell,
     )  # fmt: skip
-
-
-def _run(running: Any, resume_from: Path | None) -> list[dict[str, Any]]:
-    """Train to the end, or from a checkpoint to the end; returns the history of every step."""
-    running.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
-    if running.state.global_step < running.state.max_steps:
-        raise TryAgain(
-            f"training was asked to stop after step {running.state.global_step} of {running.state.max_steps}.",
-            next_step="Run the same command again: it goes on from there.",
-        )
-    return running.state.log_history

@@ -97,6 +97,8 @@ class DpoObjective:
             | _sums(
                 chosen, rejected, chosen_ratio, rejected_ratio, lengths, self._settings.beta, forward.weight
             ),
+            num_samples=forward.weight * len(forward.pairs),
+            num_tokens=forward.weight * forward.num_tokens,
         )
 
     def _per_pair(
@@ -168,6 +170,7 @@ class References:
     pictures: Pictures
     place: tuple[int, int] = (0, 1)  # rank, number of ranks
     gather: Callable[[dict[str, float]], dict[str, float]] = lambda computed: computed  # over all ranks
+    agree: Callable[[Any], Any] = lambda known: known  # rank 0's, on every rank
     on_progress: Callable[[int, int], None] = lambda done, total: None
     num_computed: int = 0  # pairs
 
@@ -189,7 +192,8 @@ class References:
         """
         if self._values is not None:
             return
-        known = self.cache.read()
+        # another run may be adding to the store: ranks that missed different pairs would wait for each other for ever
+        known = self.agree(self._known() if self.place[0] == 0 else None)
         missing = [pair for pair in self.pairs if any(key not in known for key in self._keys[pair.id])]
         if missing and not is_base and _adapter_of(model) is None:
             raise UserError(
@@ -199,10 +203,17 @@ class References:
         missing.sort(key=lambda pair: (pair.image, pair.id))
         for start in range(0, len(missing), PAIRS_AT_ONCE):
             part = missing[start : start + PAIRS_AT_ONCE]
-            self.cache.add(self.gather(self._compute(model, part)), is_writer=self.place[0] == 0)
+            computed = self.gather(self._compute(model, part))
+            if self.place[0] == 0:
+                self.cache.add(computed)
+            known = computed | known  # what was kept first stays
             self.on_progress(start + len(part), len(missing))
         self.num_computed = len(missing)
-        self._values = self.cache.read()
+        self._values = known
+
+    def _known(self) -> dict[str, float]:
+        kept = self.cache.read()
+        return {key: kept[key] for keys in self._keys.values() for key in keys if key in kept}
 
     def _compute(self, model: Any, pairs: Sequence[EncodedPair]) -> dict[str, float]:
         """This rank's part of the pairs."""

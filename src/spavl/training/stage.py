@@ -1,150 +1,104 @@
-"""Training: one work item, which is a whole DPO run. `work` keeps checkpoints in the store and leaves the model there."""
+"""Training: one work item, which is a whole DPO or PPO run. `work` keeps checkpoints in the store and leaves the model there."""
 
 from __future__ import annotations
 
-import json
-import shutil
+import importlib
 from collections.abc import Iterator
-from importlib import metadata
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from spavl.artifacts.record import stage_folder
-from spavl.errors import TryAgain, UserError
+from spavl.errors import UserError
+from spavl.learning.attempt import attempt, checkpoints_of, package_versions
 from spavl.learning.base_model import base_folder, transformers_base
-from spavl.learning.checkpoints import Checkpoints
-from spavl.learning.interruption import stop_on_sigterm
+from spavl.learning.leaving import fetch_images, leave_in_store, read_left_in_store
 from spavl.learning.pairs import pairs_of
-from spavl.records import DatasetRow, TrainingMetric, stable_hash
+from spavl.records import TrainingMetric, stable_hash
 from spavl.stage import Chunk, Sealed, StageContext, WorkItem
+from spavl.training.made import Source
 
 if TYPE_CHECKING:
-    from spavl.training.dpo import Aligned
+    from spavl.training.made import Aligned
 
 PART = TABLE = TrainingMetric
 CHECKPOINTED = True  # the rows of its one item come all at once, at the end
 
-_PACKAGES = ("torch", "transformers", "peft", "accelerate", "deepspeed")
+METHODS = {"dpo": ("spavl.training.dpo", "train_dpo"), "ppo": ("spavl.training.ppo.run", "train_ppo")}
 
 
 def prepare(context: StageContext) -> list[WorkItem]:
-    """The one run: dataset version, recipe and base model decide it."""
+    """The one run: dataset version, recipe and base model decide it, and with PPO the reward model."""
     section = context.config.training
     base = transformers_base(section.base)
     if not any(row.split == "train" for row in context.rows("dataset")):
         raise UserError("the dataset version has 0 train pairs.", next_step="Choose another dataset version.")
     recipe = section.model_dump(mode="json", exclude={"base"})
-    identity = stable_hash(context.record("dataset").fingerprint, recipe, context.revision(base.name))
+    reward = context.record("reward").fingerprint if section.method == "ppo" else None
+    identity = stable_hash(context.record("dataset").fingerprint, reward, recipe, context.revision(base.name))
     return [WorkItem(identity, section.method)]
 
 
 def work(context: StageContext, group: str, chunks: Iterator[Chunk]) -> Iterator[TrainingMetric]:
-    """Train, from the newest checkpoint where there is one; raises TryAgain after SIGTERM, its checkpoint saved."""
+    """Train, from the newest checkpoint where there is one; raises TryAgain after SIGTERM, its checkpoint saved.
+
+    Every rank calls it; rank 0 leaves the model in the store and has the rows, once all ranks are done.
+    """
     (item,) = [item for chunk in chunks for item in chunk.items]
-    try:
-        aligned = _train(context, item)
-    except TryAgain:
-        shutil.rmtree(
-            context.scratch, ignore_errors=True
-        )  # the next attempt has its own; a model's weights are large
-        raise
-    _leave_in_store(context, {"model": aligned.model, "adapter": aligned.adapter}, aligned)
+    aligned = _train(context, item)
+    if aligned.model is None:
+        return  # another rank than 0
+    folders = {"model": aligned.model, "adapter": aligned.adapter, "tensorboard": aligned.tensorboard}
+    leave_in_store(context.store, _folder(context), folders, aligned.counts, aligned.details)
     yield from aligned.rows
 
 
 def seal(context: StageContext, rows: list[TrainingMetric]) -> Sealed:
     """The metric history, and where the model lies; raises UserError where the store has lost some of it."""
-    made = _read_left_in_store(context)
-    base = transformers_base(context.config.training.base)
+    made = read_left_in_store(context.store, _folder(context))
+    section = context.config.training
+    base = transformers_base(section.base)
     details = {
         "folders": made["folders"],
         "base": {"name": base.name, "path": base.path, "revision": context.revision(base.name)},
-        "method": context.config.training.method,
-        "adaptation": "lora" if context.config.training.lora else "full",
+        "method": section.method,
+        "adaptation": "lora" if section.lora else "full",
         **made["details"],
-        "packages": {name: metadata.version(name) for name in _PACKAGES},
+        "packages": package_versions(),
     }
-    Checkpoints(context.store, f"{_folder(context)}/checkpoints", "").remove_all()
+    checkpoints_of(context, _folder(context), "", section).remove_all()
     return Sealed(sorted(rows, key=lambda row: (row.step, row.name)), made["counts"], details=details)
 
 
 def _train(context: StageContext, item: WorkItem) -> Aligned:
-    from spavl.learning.trainer import Hooks
-    from spavl.training.dpo import Source, train_dpo
-
     section, rows = context.config.training, context.rows("dataset")
-    base = transformers_base(section.base)
-    revision = context.revision(base.name)
-    checkpoints = Checkpoints(context.store, f"{_folder(context)}/checkpoints", _fingerprint(item))
-    images = _fetch_images(context, [row for row in rows if row.split in ("train", "validation")])
-    with stop_on_sigterm() as stop_asked:
-        return train_dpo(
+    module, function = METHODS[section.method]
+    train = getattr(importlib.import_module(module), function)
+    used = [row for row in rows if row.split in ("train", "validation")]
+    images = fetch_images(context.store, used, context.scratch / "images")
+    with attempt(context, _folder(context), item.id, section) as this:
+        return train(
             pairs_of(rows, "train", images),
             pairs_of(rows, "validation", images),
-            Source(base_folder(base, revision), revision, context.store),
+            _source(context),
             section,
             context.scratch,
-            checkpoints.fetch_newest(context.scratch / "resumed"),
-            Hooks(checkpoints.save, context.progress, stop_asked),
+            this.resume_from,
+            this.hooks,
             num_threads=context.config.launch.num_threads,
         )
 
 
-def _fingerprint(item: WorkItem) -> str:
-    # another version of a package may read a checkpoint differently without saying so
-    return stable_hash(item.id, {name: metadata.version(name) for name in _PACKAGES})
-
-
-def _fetch_images(context: StageContext, rows: list[DatasetRow]) -> dict[str, Path]:
-    """Image id to a local file with its bytes; a file is read when its pair is due, so few are in memory."""
-    folder = context.scratch / "images"
-    folder.mkdir(exist_ok=True)
-    paths = {row.image_id: folder / row.image_id for row in rows}
-    for image_id, path in paths.items():
-        path.write_bytes(context.store.get_blob(image_id))
-    return paths
-
-
-def _leave_in_store(context: StageContext, folders: dict[str, Path | None], aligned: Aligned) -> None:
-    """Upload what was made; the manifest comes last and makes it whole."""
-    uploaded: dict[str, Any] = {}
-    for name, local in folders.items():
-        if local is not None:
-            path = f"{_folder(context)}/{name}"
-            uploaded[name] = {"path": path, "files": context.store.upload(local, path)}
-    made = {"folders": uploaded, "counts": aligned.counts, "details": aligned.details}
-    content = json.dumps(made, indent=1, sort_keys=True)
-    context.store.write(_manifest_path(context), content.encode())
-
-
-def _read_left_in_store(context: StageContext) -> dict[str, Any]:
-    try:
-        made = json.loads(context.store.read(_manifest_path(context)))
-    except FileNotFoundError:
-        raise UserError(
-            f"training of run {context.run_id} left no model in the store.", next_step="Start a new run."
-        ) from None
-    for folder in made["folders"].values():
-        for name, entry in folder["files"].items():
-            _check_file(context, f"{folder['path']}/{name}", entry["sha256"])
-    return made
-
-
-def _check_file(context: StageContext, path: str, sha256: str) -> None:
-    try:
-        seen = context.store.sha256_of(path)
-    except FileNotFoundError:
-        seen = "missing"
-    if seen != sha256:
-        raise UserError(
-            f"{context.store.url_of(path)} is damaged: its sha256 is {seen}, recorded is {sha256}.",
-            next_step="Start a new run.",
-        )
+def _source(context: StageContext) -> Source:
+    """The base's files and, for PPO, the reward model of this run."""
+    base = transformers_base(context.config.training.base)
+    revision = context.revision(base.name)
+    folder = base_folder(base, revision)
+    if context.config.training.method != "ppo":
+        return Source(folder, revision, context.store)
+    record = context.record("reward")
+    left = record.folders["model"]
+    reward = context.store.download(left["path"], context.scratch / "reward", left["files"])
+    return Source(folder, revision, context.store, reward, record.details["base"]["revision"] == revision)
 
 
 def _folder(context: StageContext) -> str:
     return stage_folder(context.run_id, "training")
-
-
-def _manifest_path(context: StageContext) -> str:
-    return f"{_folder(context)}/model_manifest.json"

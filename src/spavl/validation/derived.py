@@ -124,10 +124,18 @@ def _training_metric(raw: pd.DataFrame, counts: Mapping[str, int]) -> dict[str, 
 
     history = raw.sort_values("step", kind="stable")
 
-    def final(name: str) -> float:
-        return history.loc[history["name"] == name, "value"].tail(NUM_LAST).mean()
+    def values(name: str) -> Any:
+        return history.loc[history["name"] == name, "value"]
 
+    def final(name: str) -> float:
+        return values(name).tail(NUM_LAST).mean()
+
+    names = set(raw["name"])
+    needed = {"loss", "kl"} if "score" in names else {"loss", "rewards/margins", "rewards/accuracies"}
     return {
+        "num_metrics_missing": float(len(needed - names)),
+        "score_gain": final("score") - values("score").head(NUM_LAST).mean(),
+        "eval_reward_accuracy": final("eval_rewards/accuracies"),
         "is_finite": _flag(np.isfinite(raw["value"])),
         "final_loss": final("loss"),
         "final_reward_margin": final("rewards/margins"),
@@ -208,6 +216,9 @@ DERIVATIONS: dict[type, Derivation] = {
             "final_reward_margin": f"mean of the last {NUM_LAST} logged rewards/margins: implicit reward of chosen minus rejected",
             "final_reward_accuracy": f"mean of the last {NUM_LAST} logged rewards/accuracies: share of pairs with a positive margin",
             "num_steps": "the last step; the same in every row",
+            "num_metrics_missing": "how many of loss, rewards/margins, rewards/accuracies (PPO: loss, kl) were never logged",
+            "score_gain": f"mean score of the last {NUM_LAST} logged answers minus that of the first {NUM_LAST}; PPO only",
+            "eval_reward_accuracy": "share of the validation pairs whose chosen answer has the higher reward; missing without any",
         },
         _training_metric,
     ),

@@ -9,8 +9,9 @@ import time
 
 import pytest
 
+from spavl.config import LaunchConfig
 from spavl.launch import StepFailed, run_command
-from spavl.launch.command import plan_command, stage_command
+from spavl.launch.command import num_processes, plan_command, stage_command
 from spavl.outcome import Outcome
 
 
@@ -82,6 +83,18 @@ def test_argv_carries_ids_and_only_plan_names_a_profile() -> None:
         "20260101-aaaaaaaaaa",
     ]
     assert "--profile" in plan_command("align_model", "manual", "demo") and "--profile" not in argv
+
+
+def test_several_training_processes_are_the_same_words_under_torchrun() -> None:
+    launch = LaunchConfig(num_training_processes=4)
+    assert (num_processes("training", launch), num_processes("responses", launch)) == (4, 1)
+    place = {"group": "dpo", "shard": 0, "num_shards": 1}
+    alone = stage_command("training", "work", "20260101-aaaaaaaaaa", **place)
+    together = stage_command("training", "work", "20260101-aaaaaaaaaa", **place, num_processes=4)
+    assert together == [
+        *alone[:2], "torch.distributed.run", "--standalone", "--nproc-per-node", "4", *alone[1:],
+    ]  # fmt: skip
+    assert stage_command("training", "seal", "20260101-aaaaaaaaaa", num_processes=4)[3] == "seal"
 
 
 def test_every_argv_is_understood_by_the_command_line() -> None:

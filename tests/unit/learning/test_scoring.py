@@ -96,23 +96,50 @@ def test_no_tensor_of_all_logits_is_made() -> None:
     )  # the weight's gradient; 2 x 31 logits are less, 13 x 31 would be more
 
 
+class Projections(TorchDispatchMode):
+    """Notes the rows of every product that is as wide as the vocabulary."""
+
+    def __init__(self, vocabulary: int) -> None:
+        super().__init__()
+        self._vocabulary = vocabulary
+        self.rows: list[int] = []
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = function(*args, **(kwargs or {}))
+        if function is torch.ops.aten.mm.default and made.shape[1] == self._vocabulary:
+            self.rows.append(len(made))
+        return made
+
+
+@pytest.mark.parametrize(
+    ("chunk_tokens", "rows"),
+    [(13, [13]), (7, [7, 6, 7, 6])],
+    ids=["one chunk", "two chunks"],
+)
+def test_backward_projects_again_only_what_was_not_one_chunk(chunk_tokens: int, rows: list[int]) -> None:
+    hidden, weight, labels = tensors()
+    with Projections(VOCABULARY) as seen:
+        token_log_probs(hidden, weight, labels, chunk_tokens).sum().backward()
+    assert seen.rows == rows
+
+
+def test_a_second_backward_gives_the_same_gradients() -> None:
+    hidden, weight, labels = tensors()
+    scored = token_log_probs(hidden, weight, labels).sum()
+    first = torch.autograd.grad(scored, (hidden, weight), retain_graph=True)
+    second = torch.autograd.grad(scored, (hidden, weight))
+    for mine, again in zip(first, second, strict=True):
+        torch.testing.assert_close(again, mine)
+
+
 def test_positions_without_a_label_are_never_projected() -> None:
     vlm = tiny_vlms.build("llava_llama")
     add_scoring(vlm.model)
     arguments = scene(vlm)
     num_scored = int((arguments["shift_labels"] != -100).sum())
-    rows = []
-
-    class Rows(TorchDispatchMode):
-        def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            made = function(*args, **(kwargs or {}))
-            if function is torch.ops.aten.mm.default and made.shape[1] == vlm.model.lm_head.out_features:
-                rows.append(len(made))
-            return made
-
-    with torch.no_grad(), Rows():
+    with torch.no_grad(), Projections(vlm.model.lm_head.out_features) as seen:
         vlm.model(**arguments, scored=True)
-    assert rows == [num_scored]
+    assert seen.rows == [num_scored]
     assert num_scored < arguments["input_ids"].numel() / 4
 
 

@@ -13,7 +13,8 @@ from spavl.artifacts.store import open_store
 from spavl.config import TrainingConfig
 from spavl.errors import CheckFailed, TryAgain, UserError
 from spavl.learning.trainer import Hooks
-from spavl.training.dpo import Aligned, Source, train_dpo
+from spavl.training.dpo import train_dpo
+from spavl.training.made import Aligned, Source
 
 LORA = {"r": 8, "alpha": 16}
 WITHOUT_STOP = CHAT_TEMPLATE.replace("{{ eos_token }}", " ")

@@ -1,0 +1,140 @@
+"""A whole PPO training: the base as policy with a value head, the reward model that the stage `reward` left, SPA-VL's recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from spavl.config import TrainingConfig
+from spavl.errors import UserError
+from spavl.learning import base_model, process_group, trainer
+from spavl.learning.heads import without_head
+from spavl.learning.pairs import Pair
+from spavl.learning.pictures import Pictures
+from spavl.learning.preparing import Prepared, prepare_model, prepare_process
+from spavl.learning.reward_model import RewardModel, load_reward_model
+from spavl.learning.running import train_to_end
+from spavl.learning.saving import save_adapter, save_model
+from spavl.learning.selecting import select
+from spavl.training.made import Aligned, Source
+from spavl.training.ppo.objective import PpoObjective
+from spavl.training.ppo.policy import add_value_head, frozen_reference
+from spavl.training.ppo.rollouts import Sampler, prompts_of
+from spavl.training.ppo.sampling import Vocabulary, never_sampled
+from spavl.training.ppo.scoring import ByRewardModel, check_same_reading
+from spavl.training.ppo.settings import PpoSettings
+
+
+def train_ppo(
+    pairs: Sequence[Pair],
+    validation: Sequence[Pair],
+    source: Source,
+    settings: TrainingConfig,
+    work_folder: Path,
+    resume_from: Path | None,
+    hooks: trainer.Hooks,
+    num_threads: int = 1,
+) -> Aligned:
+    """Raise the reward of the policy's own answers to the questions of `pairs`; every rank calls it.
+
+    Raises UserError for a model, pairs or a reward model that cannot be used, CheckFailed where a metric leaves its bounds,
+    TryAgain where `hooks.stop_asked` was true at an iteration's end (the checkpoint is saved by then).
+    """
+    process = prepare_process(settings, work_folder, num_threads)
+    prepared = prepare_model(source.base, settings, process)
+    add_value_head(prepared.model)
+    reward = load_reward_model(
+        _reward_folder(source), "bfloat16" if settings.bf16 else "float32", _device(prepared)
+    )
+    check_same_reading(prepared.processor, reward.processor)
+    chosen = select(pairs, [], prepared)
+    files = {pair.image_id: pair.image for pair in pairs}
+    sampler = _sampler(prepared, reward, settings, source, files, work_folder)
+    limit = _longest_prompt(prepared, settings)
+    prompts, num_long = prompts_of(chosen.train, limit)
+    if not prompts:
+        raise UserError(
+            f"none of the {num_long} prompts leaves room for {settings.ppo.max_new_tokens} answer tokens: {limit} are allowed.",
+            next_step="Raise training.max_length, or lower training.ppo.max_new_tokens.",
+        )
+    objective = PpoObjective(prompts, sampler)
+    limits = trainer.Limits(settings.max_loss, None, settings.ppo.max_kl)
+    running = trainer.make_trainer(
+        prepared.model, objective, process.arguments(objective.num_steps), hooks, limits
+    )
+    rows = train_to_end(running, resume_from, settings.log_every_steps)
+    counts = {
+        **chosen.counts,
+        "prompts": len(prompts),
+        "over_long_prompts": num_long,
+        "steps": objective.num_steps,
+        "trained_parameters": prepared.num_trained,
+    }
+    details = prepared.facts() | {
+        "ranks": process.num_ranks,
+        "speed": trainer.speed_facts(running),
+        "reward_outputs": list(reward.outputs),
+    }
+    state = without_head(trainer.final_weights(running))
+    process_group.leave()
+    if process.rank:
+        return Aligned(None, None, rows, counts)
+    adapter = save_adapter(prepared, state, settings, work_folder / "adapter") if settings.lora else None
+    model = save_model(prepared, state, source.base, settings, work_folder / "model")
+    boards = work_folder / trainer.TENSORBOARD
+    return Aligned(model, adapter, rows, counts, details, boards if boards.is_dir() else None)
+
+
+def _sampler(
+    prepared: Prepared,
+    reward: RewardModel,
+    settings: TrainingConfig,
+    source: Source,
+    files: Mapping[str, Path],
+    work_folder: Path,
+) -> Sampler:
+    kept = prepared.kept_features(source.revision, files, work_folder)
+    pictures = Pictures(prepared.processor, prepared.prompt, files, kept)
+    # its projector is another one, its tower the same where it was trained from the same base
+    of_reward = Pictures(reward.processor, prepared.prompt, files, kept if source.reward_is_of_base else None)
+    vocabulary = Vocabulary(prepared.layout.pad_id, prepared.stop.ids, never_sampled(prepared.config))
+    ppo = PpoSettings(
+        num_epochs=settings.num_epochs,
+        bf16=settings.bf16,
+        seed=settings.seed,
+        **settings.ppo.model_dump(exclude={"max_kl"}),
+    )
+    return Sampler(
+        ppo, pictures, ByRewardModel(reward, of_reward), vocabulary, _frozen(prepared, settings, source)
+    )
+
+
+def _frozen(prepared: Prepared, settings: TrainingConfig, source: Source) -> Any:
+    """The reference: a frozen copy of the base, or None where the policy's adapters are switched off instead."""
+    if settings.lora:
+        return None
+    dtype = "bfloat16" if settings.bf16 else "float32"
+    return frozen_reference(source.base, dtype, settings.attention, _device(prepared))
+
+
+def _reward_folder(source: Source) -> Path:
+    if source.reward is None:
+        raise UserError(
+            "PPO needs a reward model, and this run has none.",
+            next_step="Run the stage `reward` first; a run planned with training.method=ppo has it.",
+        )
+    return source.reward
+
+
+def _longest_prompt(prepared: Prepared, settings: TrainingConfig) -> int:
+    from spavl.learning.encoding import longest_allowed
+
+    return longest_allowed(settings.max_length, prepared.config) - settings.ppo.max_new_tokens
+
+
+def _device(prepared: Prepared) -> str:
+    import torch
+
+    base = base_model.transformers_base(prepared.settings.base)
+    return "cpu" if base.device == "cpu" or not torch.cuda.is_available() else "cuda"
