@@ -38,9 +38,11 @@ def test_both_trainers_read_the_same_tokens_and_get_the_same_losses(result: dict
     assert shape["equal"]
     assert shape["sides"].keys() == SIDES
     assert shape["ratio"].keys() == shape["losses"].keys() == SIDES - {"ours"}
+    # the GPU's stand-in multiplies in bfloat16, where both layouts were seen to differ by 2e-3 of a log-probability
+    limit = 5e-3 if "bfloat16" in shape["how"]["precision"] else 1e-5
     for compared in shape["losses"].values():
-        assert compared["loss"] <= 1e-5
-        assert compared["logps/chosen"] <= 1e-5
+        assert compared["loss"] <= limit
+        assert compared["logps/chosen"] <= limit
         assert compared["steps"] >= 3
 
 
