@@ -19,6 +19,7 @@ __all__ = ["BACKENDS", "Answer", "Model", "Request", "Sampling", "open_model", "
 
 BACKENDS = {  # kind in the config -> class, made as Backend(spec, revision)
     "endpoint": "spavl.inference.endpoint:EndpointBackend",
+    "vllm": "spavl.inference.endpoint:EndpointBackend",
     "transformers": "spavl.inference.transformers:TransformersBackend",
     "fake": "spavl.inference.fake:FakeBackend",
     "demo_rules": "spavl.demo.rules:DemoRules",

@@ -22,7 +22,7 @@ from spavl.inference.request import Answer, Request
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
-    from spavl.config import EndpointModel
+    from spavl.config import EndpointModel, VllmModel
 
 NUM_SILENCES_BEFORE_AWAY = 20  # requests in a row without a sign of life, each after all its attempts
 
@@ -30,7 +30,7 @@ NUM_SILENCES_BEFORE_AWAY = 20  # requests in a row without a sign of life, each 
 class EndpointBackend:
     """A model of one server; the key is read from its environment variable here and kept out of every message."""
 
-    def __init__(self, spec: EndpointModel, revision: str) -> None:
+    def __init__(self, spec: EndpointModel | VllmModel, revision: str) -> None:
         self.name = spec.name
         self.revision = revision
         self._spec = spec
@@ -89,7 +89,7 @@ class EndpointBackend:
 class _Line:
     """An event loop in a thread, with one client; what is handed in comes back as a future on a queue."""
 
-    def __init__(self, spec: EndpointModel, key: str | None) -> None:
+    def __init__(self, spec: EndpointModel | VllmModel, key: str | None) -> None:
         self._spec = spec
         self._client = _client(spec, key)
         self._slots = asyncio.Semaphore(spec.max_concurrency)
@@ -147,7 +147,7 @@ class _Line:
         await self._loop.shutdown_default_executor()
 
 
-def _client(spec: EndpointModel, key: str | None) -> AsyncOpenAI:
+def _client(spec: EndpointModel | VllmModel, key: str | None) -> AsyncOpenAI:
     import httpx2
     from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
@@ -165,7 +165,7 @@ def _client(spec: EndpointModel, key: str | None) -> AsyncOpenAI:
     )
 
 
-def _read_key(spec: EndpointModel) -> str | None:
+def _read_key(spec: EndpointModel | VllmModel) -> str | None:
     """The key, or None where the config names no variable; raises UserError where it is missing or no header value."""
     if spec.api_key_env is None:
         return None
@@ -182,7 +182,7 @@ def _read_key(spec: EndpointModel) -> str | None:
     return key
 
 
-def _check_address(spec: EndpointModel) -> None:
+def _check_address(spec: EndpointModel | VllmModel) -> None:
     if not spec.base_url.startswith(("http://", "https://")):
         raise UserError(
             f"model {spec.name!r}: base_url {spec.base_url!r} is no address.",

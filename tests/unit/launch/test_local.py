@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from spavl.config import LaunchConfig
+from spavl.config import LocalLaunch
 from spavl.launch import StepFailed, run_command
 from spavl.launch.command import num_processes, plan_command, stage_command
 from spavl.outcome import Outcome
@@ -86,7 +86,7 @@ def test_argv_carries_ids_and_only_plan_names_a_profile() -> None:
 
 
 def test_several_training_processes_are_the_same_words_under_torchrun() -> None:
-    launch = LaunchConfig(num_training_processes=4)
+    launch = LocalLaunch(num_training_processes=4)
     assert (num_processes("training", launch), num_processes("responses", launch)) == (4, 1)
     place = {"group": "dpo", "shard": 0, "num_shards": 1}
     alone = stage_command("training", "work", "20260101-aaaaaaaaaa", **place)

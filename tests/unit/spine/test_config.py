@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
 
-from spavl.config import Config
+from spavl.config import Config, Section
 from spavl.errors import UserError
 from spavl.profiles import load_config, shipped_profiles
 
@@ -88,14 +89,21 @@ def test_home_is_the_only_variable(tmp_path: Path, spavl_home: Path) -> None:
     assert load_config(path).training.base.path == f"{spavl_home}/m/${{USER}}"
 
 
+def sections_in(annotation: object) -> list[type]:
+    """The sections that a field holds, inside unions and tuples too."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return [annotation]
+    return [section for part in get_args(annotation) for section in sections_in(part)]
+
+
 def test_every_field_has_a_sentence() -> None:
-    def undescribed(model: type, where: str) -> list[str]:
+    def undescribed(model: type[Section], where: str) -> list[str]:
         missing = []
         for name, field in model.model_fields.items():
-            nested = getattr(field.annotation, "model_fields", None)
-            if nested:
-                missing += undescribed(field.annotation, f"{where}{name}.")
-            elif not field.description and name != "kind":
+            nested = sections_in(field.annotation)
+            for section in nested:
+                missing += undescribed(section, f"{where}{name}.")
+            if not nested and not field.description and name != "kind":
                 missing.append(where + name)
         return missing
 

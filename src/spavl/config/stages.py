@@ -1,0 +1,159 @@
+"""The sections of the stages that train nothing, in pipeline order."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from spavl.config.base import Name, Section
+from spavl.config.models import ModelSpec, SamplingConfig
+
+
+class Columns(Section):
+    """Which column of a source's table holds what; `file` may be a template over the row's columns."""
+
+    file: str = Field(
+        description="Path of the image under the source's url: a column in braces, e.g. '{file}' or 'images/q_{a}_{b}.png'."
+    )
+    label: str | None = Field(
+        None, description="Column with the class, mapped by `classes`; unset needs `default_class`."
+    )
+    caption: str | None = Field(None, description="Column with a caption.")
+    question: str | None = Field(None, description="Column with a ready question about the image.")
+
+
+class ImageSource(Section):
+    """A folder of images on any fsspec URL, with an optional CSV that describes them."""
+
+    name: Name = Field(description="The word for this source in tables.")
+    url: str = Field(description="Folder of the images: a path, file:// or s3://.")
+    table: str | None = Field(None, description="CSV under the url; unset takes every file of the folder.")
+    columns: Columns | None = Field(None, description="Column mapping; required with `table`.")
+    classes: dict[str, str] = Field(
+        {},
+        description="Source label to taxonomy leaf id or 'benign'; a leaf id or SPA-VL name needs no entry.",
+    )
+    default_class: str | None = Field(None, description="Leaf id for rows without a label.")
+    question_kind: str = Field(
+        "hard_question", description="Kind given to the questions that came with the images."
+    )
+    licence: str = Field(description="Licence of the images, carried to every row.")
+
+
+class ImagesConfig(Section):
+    sources: tuple[ImageSource, ...] = Field((), description="Where images come from; names must differ.")
+    max_file_bytes: int = Field(20_000_000, ge=1, description="A larger file is quarantined unread.")
+    max_pixels: int = Field(
+        40_000_000,
+        ge=1,
+        le=178_956_970,
+        description="An image of more pixels is quarantined undecoded; at most what Pillow opens.",
+    )
+    min_side_px: int = Field(16, ge=1, description="A smaller image is quarantined.")
+    max_question_chars: int = Field(
+        2000, ge=1, description="A longer provided question puts its row in quarantine."
+    )
+    num_shards: int = Field(1, ge=1, description="Shards the files are read by.")
+    chunk_size: int = Field(256, ge=1, description="Files per part file: the most that a kill costs.")
+
+
+class QuestionsConfig(Section):
+    generator: ModelSpec | None = Field(
+        None, description="Model that writes the questions; unset uses only provided ones."
+    )
+    kinds: tuple[str, ...] = Field(
+        ("easy_question", "hard_question", "hard_statement"),
+        description="Kinds asked for each harmful image.",
+    )
+    num_benign_controls: int = Field(2, ge=0, description="Benign controls asked for each benign image.")
+    sampling: SamplingConfig = SamplingConfig()
+    max_chars: int = Field(2000, ge=1, description="A longer question is recorded as unparsable.")
+    num_shards: int = Field(1, ge=1, description="Shards of the generator's work.")
+    chunk_size: int = Field(256, ge=1, description="Questions per part file: the most that a kill costs.")
+
+
+class ResponsesConfig(Section):
+    models: tuple[ModelSpec, ...] = Field(
+        (), description="The answering models; at least two with differing safety."
+    )
+    num_samples_per_question: int = Field(1, ge=1, description="Answers per question and model.")
+    sampling: SamplingConfig = SamplingConfig()
+    num_shards: int = Field(1, ge=1, description="Shards per model.")
+    chunk_size: int = Field(256, ge=1, description="Answers per part file: the most that a kill costs.")
+
+
+class JudgementsConfig(Section):
+    judge: ModelSpec | None = Field(None, description="The model that labels responses.")
+    modes: tuple[Literal["image", "text"], ...] = Field(
+        ("image", "text"), description="With and without the image."
+    )
+    sampling: SamplingConfig = SamplingConfig(temperature=0.0)
+    num_shards: int = Field(1, ge=1, description="Shards of the judge's work.")
+    chunk_size: int = Field(512, ge=1, description="Judgements per part file: the most that a kill costs.")
+
+
+class ComparisonsConfig(Section):
+    judge: ModelSpec | None = Field(None, description="The model that compares two responses.")
+    num_safety_groups: int = Field(
+        5, ge=2, description="Models are ranked by safe rate and cut into this many groups (SPA-VL: 5)."
+    )
+    num_pairs_per_question: int = Field(
+        1, ge=1, description="Pairs of responses from different groups, per question."
+    )
+    seed: int = Field(0, ge=0, description="Chooses the pairs.")
+    sampling: SamplingConfig = SamplingConfig(temperature=0.0)
+    num_shards: int = Field(1, ge=1, description="Shards of the judge's work.")
+    chunk_size: int = Field(512, ge=1, description="Askings per part file: the most that a kill costs.")
+
+
+class PreferencesConfig(Section):
+    min_agreement: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Pairs whose orders agree on a smaller share of axes are dropped and counted.",
+    )
+    min_benign_helpfulness: int = Field(
+        0,
+        ge=0,
+        le=3,
+        description="Benign pairs whose chosen answer the judge finds less helpful are dropped and counted.",
+    )
+
+
+class DatasetConfig(Section):
+    channel: Name = Field("dataset", description="Channel that a finished version is published to.")
+    test_share: float = Field(
+        0.2, gt=0, lt=1, description="Share of the images whose questions become test prompts."
+    )
+    validation_share: float = Field(
+        0.07, gt=0, lt=1, description="Share of the images whose pairs validate training."
+    )
+    near_duplicate_bits: int = Field(
+        4, ge=0, le=32, description="Perceptual hashes that differ in at most this many bits are one group."
+    )
+    seed: int = Field(0, ge=0, description="Splits the image groups.")
+
+
+class EvaluationConfig(Section):
+    judge: ModelSpec | None = Field(None, description="The judge of the answers to held-out prompts.")
+    decodings: tuple[Literal["greedy", "sampled"], ...] = Field(
+        ("greedy", "sampled"), description="How answers are drawn; the gate reads greedy."
+    )
+    max_tokens: int = Field(512, ge=1, description="Longest answer, in tokens.")
+    batch_size: int = Field(32, ge=1, description="Prompts per generate call.")
+    seed: int = Field(0, ge=0, description="Seed of the sampled answers and of the bootstrap.")
+    num_bootstrap: int = Field(2000, ge=100, description="Resamples of the paired bootstrap.")
+    num_shards: int = Field(1, ge=1, description="Shards per model.")
+    chunk_size: int = Field(512, ge=1, description="Answers per part file: the most that a kill costs.")
+
+    @model_validator(mode="after")
+    def _gate_has_its_scores(self) -> EvaluationConfig:
+        if "greedy" not in self.decodings:
+            raise ValueError("decodings must hold 'greedy': the release gate reads those scores")
+        return self
+
+
+class ReleaseConfig(Section):
+    channel: Name = Field("stable", description="Channel that a release is published to.")
