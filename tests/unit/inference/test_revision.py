@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from spavl.config import DemoRulesModel, EndpointModel, FakeModel, TransformersModel
+from spavl.config import DemoRulesModel, EndpointModel, FakeModel, TransformersModel, VllmModel
 from spavl.errors import UserError
 from spavl.inference import BACKENDS, open_model, resolve_revision
 
@@ -86,6 +86,7 @@ def test_other_kinds_say_their_revision() -> None:
 def test_every_kind_opens_with_its_name_and_revision(tmp_path: Path) -> None:
     specs = [
         EndpointModel(kind="endpoint", name="e", model="m", revision="1", base_url="http://127.0.0.1:1/v1"),
+        VllmModel(kind="vllm", name="v", path="organisation/model", revision="1"),
         spec_of(model_folder(tmp_path / "model")),
         FakeModel(kind="fake", name="f"),
         DemoRulesModel(kind="demo_rules"),
