@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from spavl.launch.credentials import connection_errors, open_client
 from spavl.launch.refusals import (
-    Call, ClusterAway, Conflict, MissingKind, reason_of, refused, seconds_asked,
+    Call,
+    ClusterAway,
+    Conflict,
+    MissingKind,
+    reason_of,
+    refused,
+    seconds_asked,
 )  # fmt: skip
 
 if TYPE_CHECKING:

@@ -52,7 +52,7 @@ def refused(call: Call, status: int, content: bytes) -> None:
             f"the cluster has no namespace {call.namespace!r}.",
             next_step="Create it, or set launch.namespace of the profile.",
         )
-    if status == 404 and said.get("kind") == "Status" and kind and call.name:
+    if status == 404 and call.name and kind and "could not find the requested resource" not in lower:
         return
     if status == 404:
         raise MissingKind(
