@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import signal
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING
 
 from spavl.artifacts import failure
@@ -20,7 +20,8 @@ from spavl.launch.cluster import Cluster
 from spavl.launch.ending import Subject, settle
 from spavl.launch.follow import Pace, follow, wait_until_clear
 from spavl.launch.handle import Handle
-from spavl.outcome import Outcome
+from spavl.launch.local import StepFailed
+from spavl.outcome import Outcome, verdict_of
 from spavl.pipeline import BY_NAME
 
 if TYPE_CHECKING:
@@ -57,12 +58,40 @@ async def begin(cluster: Cluster, wanted: Wanted, owner: str, subject: Subject) 
     return await life.begin(cluster, wanted, owner, before_create=forget)
 
 
+def failed(subject: Subject, error: SpavlError) -> StepFailed:
+    """An error of the launcher itself, in the form that a failed step has."""
+    return StepFailed(
+        Outcome(
+            subject.stage,
+            subject.step,
+            subject.run_id,
+            verdict_of(error.exit_code),
+            error.exit_code,
+            error=error.message,
+            next_step=error.next_step,
+        )
+    )
+
+
 def _run(plan: Plan, subject: Subject, wanted: Wanted, on_line: Callable[[str], None]) -> Outcome:
-    with _sigterm_as_interrupt():
-        return asyncio.run(_follow_to_the_end(plan, subject, wanted, on_line))
+    try:
+        return asyncio.run(_stopped_by_sigterm(_to_the_end(plan, subject, wanted, on_line)))
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+    except SpavlError as error:
+        raise failed(subject, error) from None
 
 
-async def _follow_to_the_end(
+async def _stopped_by_sigterm(work: Coroutine[None, None, Outcome]) -> Outcome:
+    """SIGTERM does what Ctrl-C does: what was begun is removed."""
+    task = asyncio.current_task()
+    assert task is not None
+    with contextlib.suppress(ValueError, RuntimeError):  # not the main thread, which alone is told of signals
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await work
+
+
+async def _to_the_end(
     plan: Plan, subject: Subject, wanted: Wanted, on_line: Callable[[str], None]
 ) -> Outcome:
     launch = plan.resolved.launch
@@ -82,21 +111,3 @@ async def _follow_to_the_end(
             with contextlib.suppress(SpavlError):
                 on_line(await life.remove(cluster, handle))
             raise
-
-
-@contextlib.contextmanager
-def _sigterm_as_interrupt():
-    """Inside, SIGTERM does what Ctrl-C does: what was begun is removed."""
-
-    def interrupt(signum: int, frame: object) -> None:
-        signal.raise_signal(signal.SIGINT)
-
-    try:
-        former = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # not the main thread, which alone is told of signals
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, former)
