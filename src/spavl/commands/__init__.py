@@ -9,7 +9,7 @@ from collections.abc import Callable
 from spavl import ranks
 from spavl.artifacts import failure
 from spavl.artifacts.store import open_store
-from spavl.commands import channels, looking, pruning, running, sweeping
+from spavl.commands import channels, looking, pruning, running, sweeping, weights
 from spavl.errors import SpavlError
 from spavl.outcome import Outcome
 from spavl.pipeline import BY_NAME, STAGES
@@ -25,6 +25,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], Outcome | None]] = {
     "rollback": channels.rollback,
     "prune": pruning.prune,
     "sweep": sweeping.sweep,
+    "weights": weights.weights,
     "status": looking.status,
     "report": looking.report,
     "config": looking.config,

@@ -84,10 +84,9 @@ async def _logs(cluster: Cluster, handle: Handle, on_line: Callable[[str], None]
             chosen[shard] = pod
     logs = []
     for shard, pod in sorted(chosen.items()):
-        text = await _last_lines(cluster, pod["metadata"]["name"], handle.client)
-        log = ShardLog(pod, text)
+        log = ShardLog(pod, await _last_lines(cluster, pod["metadata"]["name"], handle.client))
         logs.append(log)
-        prefix = f"[{shard}/{handle.num_shards}] " if handle.num_shards > 1 else ""
+        prefix = f"[{shard}/{max(len(chosen), handle.num_shards)}] " if len(chosen) > 1 else ""
         for line in log.lines:
             if not parse_safely(line):
                 on_line(prefix + line)

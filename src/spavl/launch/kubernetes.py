@@ -21,41 +21,35 @@ from spavl.launch.ending import Subject, settle
 from spavl.launch.follow import Pace, follow, wait_until_clear
 from spavl.launch.handle import Handle
 from spavl.launch.local import StepFailed
+from spavl.launch.wanted import Wanted, wanted
 from spavl.outcome import Outcome, verdict_of
 from spavl.pipeline import BY_NAME
 
 if TYPE_CHECKING:
-    from spavl.launch.wanted import Wanted
     from spavl.plan import Plan
 
 
 def run_step(plan: Plan, stage: str, step: str, *, on_line: Callable[[str], None] = print) -> Outcome:
     """`prepare` or `seal` of a stage as one Job; raises StepFailed."""
-    return _run(plan, Subject(stage, step, plan.run_id), wanted_of(plan, stage, step), on_line)
+    return _run(plan, Subject(stage, step, plan.run_id), wanted(plan, stage, step), on_line)
 
 
 def run_group(
     plan: Plan, stage: str, group: str, num_shards: int, *, on_line: Callable[[str], None] = print
 ) -> Outcome:
     """All shards of one group as one Job, Indexed Job or TrainJob; raises StepFailed."""
-    wanted = wanted_of(plan, stage, "work", group, num_shards)
-    return _run(plan, Subject(stage, "work", plan.run_id), wanted, on_line)
+    work = wanted(plan, stage, "work", group, num_shards)
+    return _run(plan, Subject(stage, "work", plan.run_id), work, on_line)
 
 
-def wanted_of(plan: Plan, stage: str, step: str, group: str | None = None, num_shards: int = 1) -> Wanted:
-    from spavl.launch.wanted import wanted
-
-    return wanted(plan, stage, step, group, num_shards)
-
-
-async def begin(cluster: Cluster, wanted: Wanted, owner: str, subject: Subject) -> Handle:
+async def begin(cluster: Cluster, work: Wanted, owner: str, subject: Subject) -> Handle:
     """Begin or adopt; a training that begins anew forgets the reason that its former attempt left."""
 
     def forget() -> None:
         if BY_NAME[subject.stage].runs_on == "training" and subject.step == "work":
             failure.forget(open_store(), subject.run_id, subject.stage)
 
-    return await life.begin(cluster, wanted, owner, before_create=forget)
+    return await life.begin(cluster, work, owner, before_create=forget)
 
 
 def failed(subject: Subject, error: SpavlError) -> StepFailed:
@@ -73,36 +67,32 @@ def failed(subject: Subject, error: SpavlError) -> StepFailed:
     )
 
 
-def _run(plan: Plan, subject: Subject, wanted: Wanted, on_line: Callable[[str], None]) -> Outcome:
+def _run(plan: Plan, subject: Subject, work: Wanted, on_line: Callable[[str], None]) -> Outcome:
     try:
-        return asyncio.run(_stopped_by_sigterm(_to_the_end(plan, subject, wanted, on_line)))
+        return asyncio.run(_stopped_by_sigterm(_to_the_end(plan, subject, work, on_line)))
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
     except SpavlError as error:
         raise failed(subject, error) from None
 
 
-async def _stopped_by_sigterm(work: Coroutine[None, None, Outcome]) -> Outcome:
+async def _stopped_by_sigterm(running: Coroutine[None, None, Outcome]) -> Outcome:
     """SIGTERM does what Ctrl-C does: what was begun is removed."""
     task = asyncio.current_task()
     assert task is not None
     with contextlib.suppress(ValueError, RuntimeError):  # not the main thread, which alone is told of signals
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    return await work
+    return await running
 
 
-async def _to_the_end(
-    plan: Plan, subject: Subject, wanted: Wanted, on_line: Callable[[str], None]
-) -> Outcome:
+async def _to_the_end(plan: Plan, subject: Subject, work: Wanted, on_line: Callable[[str], None]) -> Outcome:
     launch = plan.resolved.launch
     assert launch.kind == "kubernetes"
     owner, pace = f"cli-{uuid.uuid4().hex}", Pace.of(launch)
-    handle = Handle(
-        wanted.kind, wanted.namespace, wanted.base_name, owner, wanted.container, wanted.num_shards
-    )
+    handle = life.unnamed(work, owner)
     async with Cluster.of(launch) as cluster:
         try:
-            while not (handle := await begin(cluster, wanted, owner, subject)).name:
+            while not (handle := await begin(cluster, work, owner, subject)).name:
                 await wait_until_clear(cluster, handle, pace, on_line)
             on_line(f"{handle.words} {'is adopted' if handle.is_adopted else 'is made'}")
             seen = await follow(cluster, handle, pace, on_line)

@@ -26,14 +26,9 @@ LEAVING_FOR_EVER_S = (
 )
 
 
-async def begin(
-    cluster: Cluster, wanted: Wanted, owner: str, *, before_create: Callable[[], None] = lambda: None
-) -> Handle:
-    """Make the object, or adopt the live one of the same work. A handle without a name says: first wait for `is_clear`.
-
-    A live object of another spec is removed. Raises UserError where the object can never run (no such queue or kind).
-    """
-    handle = Handle(
+def unnamed(wanted: Wanted, owner: str) -> Handle:
+    """A handle before anything is begun."""
+    return Handle(
         wanted.kind,
         wanted.namespace,
         wanted.base_name,
@@ -42,6 +37,16 @@ async def begin(
         wanted.num_shards,
         wanted.queue,
     )
+
+
+async def begin(
+    cluster: Cluster, wanted: Wanted, owner: str, *, before_create: Callable[[], None] = lambda: None
+) -> Handle:
+    """Make the object, or adopt the live one of the same work. A handle without a name says: first wait for `is_clear`.
+
+    A live object of another spec is removed. Raises UserError where the object can never run (no such queue or kind).
+    """
+    handle = unnamed(wanted, owner)
     for _ in range(NUM_CONFLICTS):
         known = await _known(cluster, wanted.kind, wanted.base_name)
         live = [found for found in known if not status.is_finished(found)]
