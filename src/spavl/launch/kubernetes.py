@@ -31,15 +31,14 @@ if TYPE_CHECKING:
 
 def run_step(plan: Plan, stage: str, step: str, *, on_line: Callable[[str], None] = print) -> Outcome:
     """`prepare` or `seal` of a stage as one Job; raises StepFailed."""
-    return _run(plan, Subject(stage, step, plan.run_id), wanted(plan, stage, step), on_line)
+    return _run(plan, Subject(stage, step, plan.run_id), None, 1, on_line)
 
 
 def run_group(
     plan: Plan, stage: str, group: str, num_shards: int, *, on_line: Callable[[str], None] = print
 ) -> Outcome:
     """All shards of one group as one Job, Indexed Job or TrainJob; raises StepFailed."""
-    work = wanted(plan, stage, "work", group, num_shards)
-    return _run(plan, Subject(stage, "work", plan.run_id), work, on_line)
+    return _run(plan, Subject(stage, "work", plan.run_id), group, num_shards, on_line)
 
 
 async def begin(cluster: Cluster, work: Wanted, owner: str, subject: Subject) -> Handle:
@@ -67,8 +66,11 @@ def failed(subject: Subject, error: SpavlError) -> StepFailed:
     )
 
 
-def _run(plan: Plan, subject: Subject, work: Wanted, on_line: Callable[[str], None]) -> Outcome:
+def _run(
+    plan: Plan, subject: Subject, group: str | None, num_shards: int, on_line: Callable[[str], None]
+) -> Outcome:
     try:
+        work = wanted(plan, subject.stage, subject.step, group, num_shards)
         return asyncio.run(_stopped_by_sigterm(_to_the_end(plan, subject, work, on_line)))
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
