@@ -18,13 +18,6 @@ QUICK = Patience(call_timeout_s=5, retry_delays_s=(0.01, 0.01, 0.01))
 JOB = {"metadata": {"name": "a", "namespace": NAMESPACE}}
 
 
-@pytest.fixture
-def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    with ClusterApi().serve() as served:
-        monkeypatch.setenv("KUBECONFIG", str(served.write_kubeconfig(tmp_path / "kubeconfig")))
-        yield served
-
-
 def on(call: Callable[[Cluster], Awaitable], patience: Patience = QUICK):
     async def run():
         async with Cluster(NAMESPACE, patience=patience) as cluster:
