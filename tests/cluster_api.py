@@ -11,6 +11,7 @@ import copy
 import datetime
 import itertools
 import json
+import logging
 import threading
 import uuid
 from collections.abc import Iterator
@@ -51,6 +52,7 @@ class ClusterApi:
     @contextmanager
     def serve(self) -> Iterator[ClusterApi]:
         ready, done = threading.Event(), threading.Event()
+        logging.getLogger("aiohttp.access").disabled = True
 
         async def run() -> None:
             handler = _Handler(self)

@@ -6,6 +6,7 @@ but ids is kept: `resume` looks again for itself, and if there is more to wait f
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +61,7 @@ class StepOperator(BaseOperator):
 
     def _begin(self, plan: Plan, owner: str) -> None:
         """Begin or adopt the object, and defer. Stopped in between, it removes what it began."""
+        from spavl.errors import SpavlError
         from spavl.launch import kubernetes, life
         from spavl.launch.cluster import Cluster
         from spavl.launch.wanted import wanted
@@ -74,21 +76,12 @@ class StepOperator(BaseOperator):
                 try:
                     return await kubernetes.begin(cluster, work, owner, subject)
                 except BaseException:
-                    # an error of the API may have come after the object was made
-                    await life.remove(cluster, life.unnamed(work, owner))
+                    with contextlib.suppress(SpavlError):  # the answer that failed may be that of a creation
+                        await life.remove(cluster, life.unnamed(work, owner))
                     raise
 
         handle = tasks.waited_for(begin, subject)
-        print(
-            f"{handle.words} "
-            + (
-                "has to wait for a former one to end"
-                if not handle.name
-                else "is adopted"
-                if handle.is_adopted
-                else "is made"
-            )
-        )
+        print(f"{handle.words} {handle.how}")
         self._defer(launch, handle)
 
     def _settled(self, plan: Plan, handle: Handle) -> Outcome:
