@@ -71,9 +71,9 @@ def watch(deferred: Any, play: Callable[[], None] = lambda: None) -> dict[str, A
     return asyncio.run(asyncio.wait_for(both(), 60))
 
 
-def resume(deferred: Any, event: dict[str, Any], step: str = "work") -> Any:
+def resume(event: dict[str, Any], step: str = "work") -> Any:
     """A worker runs the task's last part."""
-    return operator(step).resume({"ti": None}, event=event, **deferred.kwargs)
+    return operator(step).resume({"ti": None}, event=event)
 
 
 def succeed(job: Workload) -> None:
@@ -96,8 +96,8 @@ def test_no_worker_is_held_while_the_job_runs_and_its_log_and_counts_are_shown_a
     planned()
     deferred = begin("try-1")
     event = watch(deferred, lambda: succeed(live(api)[0]))
-    assert event == {"phase": "succeeded"}
-    assert resume(deferred, event) is None
+    assert event["phase"] == "succeeded"
+    assert resume(event) is None
     assert "all done" in capsys.readouterr().out
 
 
@@ -124,7 +124,7 @@ def test_triggerer_restarted_the_next_one_goes_on(api: ClusterApi) -> None:
 
     asyncio.run(cut_off())
     assert job.exists()
-    assert watch(deferred, lambda: succeed(job)) == {"phase": "succeeded"}
+    assert watch(deferred, lambda: succeed(job))["phase"] == "succeeded"
 
 
 def test_pod_evicted_the_job_makes_another_and_the_log_says_so(api: ClusterApi, task_log) -> None:
@@ -137,8 +137,8 @@ def test_pod_evicted_the_job_makes_another_and_the_log_says_so(api: ClusterApi, 
         wait_for(lambda: "EvictionByEvictionAPI: node is drained" in task_log())
         succeed(job)
 
-    assert watch(deferred, play) == {"phase": "succeeded"}
-    assert resume(deferred, {"phase": "succeeded"}) is None
+    event = watch(deferred, play)
+    assert event["phase"] == "succeeded" and resume(event) is None
 
 
 def test_node_lost_the_job_makes_another_and_the_log_says_so(api: ClusterApi, task_log) -> None:
@@ -154,7 +154,7 @@ def test_node_lost_the_job_makes_another_and_the_log_says_so(api: ClusterApi, ta
         wait_for(lambda: "DeletionByTaintManager" in task_log())
         succeed(job)
 
-    assert watch(deferred, play) == {"phase": "succeeded"}
+    assert watch(deferred, play)["phase"] == "succeeded"
 
 
 def test_task_cleared_the_new_try_keeps_the_job_that_the_old_triggers_on_kill_would_remove(
@@ -165,7 +165,7 @@ def test_task_cleared_the_new_try_keeps_the_job_that_the_old_triggers_on_kill_wo
     begin("try-2")
     asyncio.run(trigger_of(former).on_kill())
     assert [job.owner() for job in live(api)] == ["try-2"]
-    assert watch(former) == {"phase": "taken"}
+    assert watch(former)["phase"] == "taken"
 
 
 def test_task_stopped_while_deferred_its_job_and_pods_are_removed(api: ClusterApi) -> None:
@@ -189,7 +189,7 @@ def test_queue_full_the_task_waits_without_a_limit_and_says_so(api: ClusterApi, 
         job.admit()
         succeed(job)
 
-    assert watch(deferred, play) == {"phase": "succeeded"}
+    assert watch(deferred, play)["phase"] == "succeeded"
 
 
 def test_cluster_away_for_a_while_the_job_goes_on_and_so_does_its_watcher(
@@ -210,7 +210,7 @@ def test_cluster_away_for_a_while_the_job_goes_on_and_so_does_its_watcher(
         api.is_away = False
         wait_for(lambda: "the cluster answers again" in task_log())
 
-    assert watch(deferred, play) == {"phase": "succeeded"}
+    assert watch(deferred, play)["phase"] == "succeeded"
 
 
 def test_cluster_away_for_longer_than_pods_may_wait_ends_the_try_and_the_next_adopts(
@@ -226,7 +226,7 @@ def test_cluster_away_for_longer_than_pods_may_wait_ends_the_try_and_the_next_ad
     assert event["exit_code"] == 75 and "launch.pending_timeout_s is 1" in event["error"]
     api.is_away = False
     with pytest.raises(AirflowException, match="has not answered") as caught:
-        resume(deferred, event)
+        resume(event)
     assert not isinstance(caught.value, AirflowFailException)
     begin("try-2")
     assert [job.owner() for job in live(api)] == ["try-2"]
@@ -238,9 +238,9 @@ def test_job_removed_by_somebody_else_the_task_tries_again(api: ClusterApi) -> N
     planned()
     deferred = begin("try-1")
     event = watch(deferred, lambda: api.objects.clear())
-    assert event == {"phase": "gone"}
+    assert event["phase"] == "gone"
     with pytest.raises(AirflowException, match="was removed by somebody else") as caught:
-        resume(deferred, event)
+        resume(event)
     assert not isinstance(caught.value, AirflowFailException)
 
 
@@ -254,9 +254,9 @@ def test_former_job_still_ending_the_task_waits_deferred_and_then_begins(api: Cl
     waiting = begin("try-2")
     assert waiting.trigger.handle.name == ""
     event = watch(waiting, api.let_go)
-    assert event == {"phase": "clear"}
+    assert event["phase"] == "clear"
     with pytest.raises(TaskDeferred) as again:
-        resume(waiting, event)
+        resume(event)
     (job,) = live(api)
     assert job.owner() == "try-2" and again.value.trigger.handle.uid == job.object["metadata"]["uid"]
 
@@ -277,7 +277,7 @@ def test_command_failed_for_good_the_task_is_not_tried_again(api: ClusterApi) ->
     with pytest.raises(
         AirflowFailException, match=r"images seal \(exit 3\): num_rows is 3, at least 10\..*checking"
     ):
-        resume(deferred, event, "seal")
+        resume(event, "seal")
 
 
 def test_command_failed_by_a_bug_the_task_is_tried_again(api: ClusterApi) -> None:
@@ -293,7 +293,7 @@ def test_command_failed_by_a_bug_the_task_is_tried_again(api: ClusterApi) -> Non
 
     event = watch(deferred, play)
     with pytest.raises(AirflowException, match="Its last lines: Traceback") as caught:
-        resume(deferred, event)
+        resume(event)
     assert not isinstance(caught.value, AirflowFailException)
     assert begin("try-2").trigger.handle.name.endswith("-2")
 
@@ -310,7 +310,7 @@ def test_secret_missing_the_task_fails_once_and_nothing_is_left(api: ClusterApi)
 
     event = watch(deferred, play)
     with pytest.raises(AirflowFailException, match="there is no Secret 's3'"):
-        resume(deferred, event)
+        resume(event)
     assert api.of("batch/jobs") == api.of("core/pods") == []
 
 

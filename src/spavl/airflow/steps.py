@@ -42,14 +42,14 @@ class StepOperator(BaseOperator):
             self._begin(plan, owner_of(context))
         return tasks.returned(self.step, tasks.run_locally(plan, self.stage, self.step, self.group))
 
-    def resume(self, context: Mapping[str, Any], event: Mapping[str, Any], handle: Mapping[str, Any]) -> Any:
+    def resume(self, context: Mapping[str, Any], event: Mapping[str, Any]) -> Any:
         """What the trigger has seen: an end, a way that is clear now, or an error of its own."""
         from spavl.launch.handle import Handle
 
         plan = tasks.plan_of(self.spavl_run)
         if event.get("error"):
             raise tasks.told(self._subject(plan), event["error"], event["next_step"], event["exit_code"])
-        watched = Handle(**handle)
+        watched = Handle(**event["handle"])
         if not watched.name:
             self._begin(plan, watched.owner)
         return tasks.returned(self.step, self._settled(plan, watched))
@@ -110,9 +110,9 @@ class StepOperator(BaseOperator):
         from spavl.airflow.trigger import StepTrigger
         from spavl.launch.follow import Pace
 
-        kept = handle.to_json()
-        trigger = StepTrigger(handle=kept, pace=Pace.of(launch).to_json(), connection=launch.connection)
-        self.defer(trigger=trigger, method_name="resume", kwargs={"handle": kept})
+        pace = Pace.of(launch).to_json()
+        trigger = StepTrigger(handle=handle.to_json(), pace=pace, connection=launch.connection)
+        self.defer(trigger=trigger, method_name="resume")
 
 
 def owner_of(context: Mapping[str, Any]) -> str:
