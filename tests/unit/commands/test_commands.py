@@ -151,6 +151,16 @@ def test_doctor_says_what_pods_would_lack(capsys, tmp_path: Path, monkeypatch) -
         assert words in outcome.error
 
 
+def test_doctor_leaves_keys_of_pods_to_their_secrets(capsys, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("SPAVL_STORE", f"file://{tmp_path}/store")
+    launch = {"kind": "kubernetes", "images": {"data": "registry.test/data:1", "training": "registry.test/t:1"}, "env": {"SPAVL_STORE": f"file://{tmp_path}/store"}}  # fmt: skip
+    judge = {"kind": "endpoint", "name": "judge", "model": "m", "revision": "1", "base_url": "https://judge.test/v1", "api_key_env": "JUDGE_KEY"}  # fmt: skip
+    for secrets, exit_code in ((["keys"], 0), ([], 2)):
+        profile = write_profile(tmp_path, num_per_leaf=0, num_per_benign=1, judgements={"judge": judge}, launch={**launch, "secrets": secrets})  # fmt: skip
+        outcome, _ = call(capsys, "doctor", "--profile", str(profile), expect=exit_code)
+    assert "JUDGE_KEY is not set" in outcome.error and "launch.secrets" in outcome.next_step
+
+
 def test_doctor_asks_the_server_of_a_served_model_where_no_pod_starts_one(capsys, tmp_path: Path) -> None:
     with running_server() as server:
         for name, missing in (("judge-7b", 0), ("unknown", 2)):

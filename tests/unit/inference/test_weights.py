@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spavl.config import VllmModel
@@ -136,6 +136,7 @@ def test_what_killed_fetches_left_is_removed_and_a_live_one_is_not(tmp_path: Pat
     assert sorted(os.listdir(tmp_path / "cache")) == sorted([live.name, weights_folder(spec)])
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.text(min_size=1, max_size=80), st.text(min_size=1, max_size=80))
 def test_a_folder_name_is_one_safe_word(path: str, revision: str) -> None:
     name = weights_folder(spec_of(path, revision=revision))
