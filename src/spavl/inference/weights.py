@@ -19,7 +19,7 @@ from typing import Any
 
 from spavl.config import VllmModel
 from spavl.errors import TryAgain, UserError
-from spavl.inference.revision import HUB_ID, MODEL_SUFFIXES
+from spavl.inference.revision import is_hub_id, model_file_patterns
 from spavl.records import stable_hash
 
 _FETCHING = ".fetching-"  # a folder that a fetch is still filling
@@ -71,7 +71,7 @@ def fetch_weights(spec: VllmModel, cache: Path) -> Fetched:
 
 
 def _fetch(spec: VllmModel, folder: Path) -> None:
-    if HUB_ID.match(spec.path) and not Path(spec.path).is_dir():
+    if is_hub_id(spec.path):
         _fetch_from_hub(spec, folder)
     else:
         _fetch_from_folder(spec, folder)
@@ -81,7 +81,7 @@ def _fetch_from_hub(spec: VllmModel, folder: Path) -> None:
     import httpx2
     from huggingface_hub import errors, snapshot_download
 
-    patterns = [f"*{suffix}" for suffix in sorted(MODEL_SUFFIXES)]
+    patterns = model_file_patterns()
     where = f"{spec.path!r} at {spec.revision!r}"
     try:
         snapshot_download(spec.path, revision=spec.revision, local_dir=folder, allow_patterns=patterns)
@@ -133,7 +133,7 @@ def _is_wanted(relative: str) -> bool:
     """No code, no pickle, nothing hidden, and no key of a bucket that would lead out of the folder."""
     path = PurePosixPath(relative)
     is_inside = not path.is_absolute() and not any(part.startswith(".") for part in path.parts)
-    return is_inside and path.suffix in MODEL_SUFFIXES
+    return is_inside and any(path.match(pattern) for pattern in model_file_patterns())
 
 
 def _is_away(error: Exception) -> bool:
