@@ -111,6 +111,16 @@ def test_what_kubernetes_would_refuse_is_refused_here(tmp_path: Path, launch: di
         load_config(profile(tmp_path, {"launch": {**CLUSTER, **launch}}))
 
 
+def test_pods_that_train_keep_their_defaults_where_others_are_set(tmp_path: Path) -> None:
+    launch = load_config(profile(tmp_path, {"launch": {**CLUSTER, "training": {"num_gpus": 2}}})).launch
+    assert (launch.training.memory, launch.training.grace_s, launch.num_training_processes) == (
+        "16Gi",
+        120,
+        2,
+    )
+    assert (launch.cpu.memory, launch.cpu.grace_s) == ("4Gi", 60)
+
+
 @pytest.mark.parametrize(
     "image", ["registry.test:5000/data:1.2", "data:1", "registry.test/a/b@sha256:" + "a" * 64, "x:latest@sha256:" + "a" * 64]
 )  # fmt: skip
