@@ -1,18 +1,11 @@
-"""Fetches a model's pinned weights into a cache that several pods share: whole or not at all, once, and never a pickle.
-
-A fetch goes into a folder of its own beside the final one and becomes visible by one rename. Two pods that fetch the same
-weights do so twice at worst: the first rename wins, and both find the same files.
-"""
+"""Fetches a model's pinned weights into a cache that several pods share: whole or not at all, once, and never a pickle."""
 
 from __future__ import annotations
 
 import errno
 import json
-import os
 import re
 import shutil
-import time
-import uuid
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -20,11 +13,9 @@ from typing import Any
 from spavl.config import VllmModel
 from spavl.errors import TryAgain, UserError
 from spavl.inference.revision import is_hub_id, model_file_patterns
+from spavl.inference.shared_folder import make_once
 from spavl.records import stable_hash
 
-_FETCHING = ".fetching-"  # a folder that a fetch is still filling
-_ABANDONED_S = 86_400  # a fetch that wrote nothing for a day is dead
-_TAKEN = (errno.ENOTEMPTY, errno.EEXIST)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -47,27 +38,20 @@ def fetch_weights(spec: VllmModel, cache: Path) -> Fetched:
 
     Raises UserError where there are no such weights, or not as safetensors, and TryAgain where their place is away.
     """
+
+    def fill(folder: Path) -> None:
+        _fetch(spec, folder)
+        _check(spec, folder)
+
     final = cache / weights_folder(spec)
-    if final.is_dir():
-        return _counted(final, was_there=True)
-    cache.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(cache)
-    filling = cache / f"{_FETCHING}{final.name}-{uuid.uuid4().hex[:8]}"
-    filling.mkdir()
     try:
-        _fetch(spec, filling)
-        _check(spec, filling)
-        _to_disk(filling)
-        os.rename(filling, final)
+        is_ours = make_once(final, fill)
     except OSError as error:
-        if error.errno in _FULL:
-            raise _no_room(spec, cache) from error
-        if error.errno not in _TAKEN or not final.is_dir():
+        if error.errno not in _FULL:
             raise
-        return _counted(final, was_there=True)
-    finally:
-        shutil.rmtree(filling, ignore_errors=True)
-    return _counted(final, was_there=False)
+        raise _no_room(spec, cache) from error
+    sizes = [file.stat().st_size for file in final.rglob("*") if file.is_file()]
+    return Fetched(final, len(sizes), sum(sizes), was_there=not is_ours)
 
 
 def _fetch(spec: VllmModel, folder: Path) -> None:
@@ -167,26 +151,3 @@ def _no_room(spec: VllmModel, cache: Path) -> UserError:
         f"model {spec.name!r}: its weights do not fit into {cache}.",
         next_step="Raise launch.model_cache_size, or the size of the claim that launch.model_cache_claim names.",
     )
-
-
-def _to_disk(folder: Path) -> None:
-    """A rename may reach the disk before the files it shows."""
-    for file in (file for file in folder.rglob("*") if file.is_file()):
-        with open(file, "rb") as opened:
-            os.fsync(opened.fileno())
-
-
-def _remove_abandoned(cache: Path) -> None:
-    """What killed fetches left: they cannot be told from live ones but by their silence."""
-    for folder in cache.glob(f"{_FETCHING}*"):
-        try:
-            newest = max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
-        except FileNotFoundError:
-            continue  # another pod is removing or renaming it
-        if time.time() - newest > _ABANDONED_S:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _counted(folder: Path, *, was_there: bool) -> Fetched:
-    sizes = [file.stat().st_size for file in folder.rglob("*") if file.is_file()]
-    return Fetched(folder, len(sizes), sum(sizes), was_there)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import concurrent.futures
 import json
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -122,18 +121,6 @@ def test_a_store_that_is_away_is_tried_again(tmp_path: Path, monkeypatch: pytest
         monkeypatch.setenv(name, value)
     with pytest.raises(TryAgain, match="does not answer"):
         fetch_weights(spec_of("s3://away-bucket/judge"), tmp_path / "cache")
-
-
-def test_what_killed_fetches_left_is_removed_and_a_live_one_is_not(tmp_path: Path) -> None:
-    spec = spec_of(source(tmp_path / "source"))
-    dead, live = (tmp_path / "cache" / f".fetching-{name}" for name in ("dead", "live"))
-    for folder in (dead, live):
-        source(folder / "part", {"model.safetensors": b"half"})
-    two_days_ago = time.time() - 2 * 86_400
-    for path in (dead, *dead.rglob("*")):
-        os.utime(path, (two_days_ago, two_days_ago))
-    fetch_weights(spec, tmp_path / "cache")
-    assert sorted(os.listdir(tmp_path / "cache")) == sorted([live.name, weights_folder(spec)])
 
 
 @settings(deadline=None, max_examples=50)
