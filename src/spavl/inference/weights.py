@@ -66,25 +66,41 @@ def _fetch_from_hub(spec: VllmModel, folder: Path) -> None:
     from huggingface_hub import errors, snapshot_download
 
     patterns = model_file_patterns()
-    where = f"{spec.path!r} at {spec.revision!r}"
     try:
         snapshot_download(spec.path, revision=spec.revision, local_dir=folder, allow_patterns=patterns)
-    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.HFValidationError) as error:
-        raise UserError(
-            f"model {spec.name!r}: the hub has no {where} for us ({type(error).__name__}).",
-            next_step="Mend path and revision; a gated or private model needs HF_TOKEN in one of launch.secrets.",
-        ) from error
     except (httpx2.HTTPError, errors.LocalEntryNotFoundError, ConnectionError, TimeoutError) as error:
-        if isinstance(error.__cause__, errors.OfflineModeIsEnabled):
-            raise UserError(
-                f"model {spec.name!r}: {where} is to be fetched from the hub, and HF_HUB_OFFLINE is set.",
-                next_step="Leave it out of launch.env, or give `path` an s3:// folder.",
-            ) from error
-        raise TryAgain(
-            f"model {spec.name!r}: {where} could not be fetched from the hub: {type(error).__name__}.",
-            next_step="Can pods reach it? The same command tries again.",
-        ) from error
+        raise _hub_failure(spec, error) from error
+    except errors.HFValidationError as error:
+        raise _refused_by_hub(spec, error) from error
     shutil.rmtree(folder / ".cache", ignore_errors=True)  # the hub's own notes
+
+
+def _hub_failure(spec: VllmModel, error: Exception) -> UserError | TryAgain:
+    """What the hub's answer, or its silence, means for us."""
+    from huggingface_hub import errors
+
+    cause = error.__cause__ or error
+    if isinstance(cause, errors.OfflineModeIsEnabled):
+        return UserError(
+            f"model {spec.name!r}: {spec.path!r} is to be fetched from the hub, and HF_HUB_OFFLINE is set.",
+            next_step="Leave it out of launch.env, or give `path` an s3:// folder.",
+        )
+    status = getattr(getattr(cause, "response", None), "status_code", None)
+    if status in (401, 403) or isinstance(
+        error, errors.RepositoryNotFoundError | errors.RevisionNotFoundError
+    ):
+        return _refused_by_hub(spec, cause)
+    return TryAgain(
+        f"model {spec.name!r}: {spec.path!r} could not be fetched from the hub: {type(cause).__name__}.",
+        next_step="Can pods reach it? The same command tries again.",
+    )
+
+
+def _refused_by_hub(spec: VllmModel, error: BaseException) -> UserError:
+    return UserError(
+        f"model {spec.name!r}: the hub has no {spec.path!r} at {spec.revision!r} for us ({type(error).__name__}).",
+        next_step="Mend path and revision; a gated or private model needs HF_TOKEN in one of launch.secrets.",
+    )
 
 
 def _fetch_from_folder(spec: VllmModel, folder: Path) -> None:
@@ -99,18 +115,28 @@ def _fetch_from_folder(spec: VllmModel, folder: Path) -> None:
                 target = folder / relative
                 target.parent.mkdir(parents=True, exist_ok=True)
                 filesystem.get_file(source, str(target))
-    except (FileNotFoundError, PermissionError, ValueError, ImportError) as error:
-        raise UserError(
-            f"model {spec.name!r}: {spec.path!r} cannot be read: {type(error).__name__}.",
-            next_step="Mend `path`, or the credentials among launch.secrets.",
-        ) from error
     except Exception as error:
-        if not _is_away(error):
-            raise
-        raise TryAgain(
-            f"model {spec.name!r}: {spec.path!r} does not answer: {type(error).__name__}.",
+        if told := _folder_failure(spec, error):
+            raise told from error
+        raise
+
+
+def _folder_failure(spec: VllmModel, error: Exception) -> UserError | TryAgain | None:
+    """What a store's error means for us; None for one that is no matter of the store."""
+    library, name = type(error).__module__.split(".")[0], type(error).__name__
+    is_denied = isinstance(error, FileNotFoundError | PermissionError | ValueError | ImportError)
+    if is_denied or "Credentials" in name:
+        return UserError(
+            f"model {spec.name!r}: {spec.path!r} cannot be read: {name}.",
+            next_step="Mend `path`, or the credentials among launch.secrets.",
+        )
+    is_away = isinstance(error, ConnectionError | TimeoutError)
+    if is_away or library in ("botocore", "aiobotocore", "aiohttp"):
+        return TryAgain(
+            f"model {spec.name!r}: {spec.path!r} does not answer: {name}.",
             next_step="The same command tries again.",
-        ) from error
+        )
+    return None
 
 
 def _is_wanted(relative: str) -> bool:
@@ -118,15 +144,6 @@ def _is_wanted(relative: str) -> bool:
     path = PurePosixPath(relative)
     is_inside = not path.is_absolute() and not any(part.startswith(".") for part in path.parts)
     return is_inside and any(path.match(pattern) for pattern in model_file_patterns())
-
-
-def _is_away(error: Exception) -> bool:
-    library = type(error).__module__.split(".")[0]
-    return isinstance(error, ConnectionError | TimeoutError) or library in (
-        "botocore",
-        "aiobotocore",
-        "aiohttp",
-    )
 
 
 def _check(spec: VllmModel, folder: Path) -> None:

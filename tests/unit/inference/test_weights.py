@@ -116,6 +116,16 @@ def test_a_folder_that_is_missing_is_a_users_mistake(tmp_path: Path, s3_url: str
     assert os.listdir(tmp_path / "cache") == []
 
 
+def test_missing_credentials_are_a_users_mistake(
+    tmp_path: Path, s3_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with pytest.raises(UserError, match="cannot be read: NoCredentialsError"):
+        fetch_weights(spec_of(f"{s3_url}/judge"), tmp_path / "cache")
+
+
 def test_a_store_that_is_away_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1"}.items():  # fmt: skip
         monkeypatch.setenv(name, value)
