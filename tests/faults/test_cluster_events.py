@@ -314,6 +314,18 @@ def test_secret_missing_the_task_fails_once_and_nothing_is_left(api: ClusterApi)
     assert api.of("batch/jobs") == api.of("core/pods") == []
 
 
+def test_verb_forbidden_while_watching_the_task_fails_once_and_nothing_is_left(api: ClusterApi) -> None:
+    from airflow.sdk.exceptions import AirflowFailException
+
+    planned()
+    deferred = begin("try-1")
+    api.forbidden.add(("list", "core/pods"))
+    event = watch(deferred)
+    with pytest.raises(AirflowFailException, match="forbids us to list core/pods in namespace 'spavl'"):
+        resume(event)
+    assert api.of("batch/jobs") == []
+
+
 def test_queue_missing_the_task_fails_before_anything_is_made(api: ClusterApi) -> None:
     from airflow.sdk.exceptions import AirflowFailException
 

@@ -47,9 +47,11 @@ class StepOperator(BaseOperator):
         from spavl.launch.handle import Handle
 
         plan = tasks.plan_of(self.spavl_run)
-        if event.get("error"):
-            raise tasks.told(self._subject(plan), event["error"], event["next_step"], event["exit_code"])
         watched = Handle(**event["handle"])
+        if event.get("error"):
+            if event["exit_code"] in tasks.NEVER_RETRIED:
+                self._remove(plan, watched)
+            raise tasks.told(self._subject(plan), event["error"], event["next_step"], event["exit_code"])
         if not watched.name:
             self._begin(plan, watched.owner)
         return tasks.returned(self.step, self._settled(plan, watched))
@@ -83,6 +85,19 @@ class StepOperator(BaseOperator):
         handle = tasks.waited_for(begin, subject)
         print(f"{handle.words} {handle.how}")
         self._defer(launch, handle)
+
+    def _remove(self, plan: Plan, handle: Handle) -> None:
+        """No try follows that would adopt the object."""
+        from spavl.errors import SpavlError
+        from spavl.launch import life
+        from spavl.launch.cluster import Cluster
+
+        async def remove() -> None:
+            async with Cluster.of(plan.resolved.launch) as cluster:  # type: ignore[arg-type]
+                with contextlib.suppress(SpavlError):  # then the sweep does it
+                    print(await life.remove(cluster, handle))
+
+        tasks.waited_for(remove, self._subject(plan))
 
     def _settled(self, plan: Plan, handle: Handle) -> Outcome:
         """Logs and outcome of what has ended; what has not is watched on."""
