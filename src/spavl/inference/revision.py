@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from spavl.errors import UserError
 
 if TYPE_CHECKING:
-    from spavl.config import ModelSpec, TransformersModel
+    from spavl.config import ModelSpec, TransformersModel, VllmModel
 
 FILES_PREFIX = "files-"  # a revision that starts so was computed from a folder's files
 _MODEL_SUFFIXES = {
@@ -39,7 +39,27 @@ def resolve_revision(spec: ModelSpec) -> str:
         from spavl.demo import rules
 
         return rules.revision_of(spec)
+    if spec.kind == "vllm":
+        _check_address(spec)  # what lies there is fetched where it is served, not here
     return spec.revision
+
+
+def is_hub_id(path: str) -> bool:
+    """Whether a model's path is a hub id: no folder of that name is here."""
+    return bool(_HUB_ID.match(path)) and not Path(path).is_dir()
+
+
+def model_file_patterns() -> list[str]:
+    """Names of weights as safetensors, and of what describes them: no pickle, no code."""
+    return [f"*{suffix}" for suffix in sorted(_MODEL_SUFFIXES)]
+
+
+def _check_address(spec: VllmModel) -> None:
+    if not _HUB_ID.match(spec.path) and "://" not in spec.path and not Path(spec.path).is_absolute():
+        raise UserError(
+            f"model {spec.name!r}: {spec.path!r} is neither a hub id nor a folder's address.",
+            next_step="Give a hub id such as 'organisation/model', or s3://bucket/folder.",
+        )
 
 
 def folder_of(spec: TransformersModel) -> Path | None:
