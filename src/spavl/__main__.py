@@ -80,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _run_commands(commands)
     _stage_commands(commands)
+    _pod_commands(commands)
     _channel_commands(commands)
     _looking_commands(commands)
     return parser
@@ -125,6 +126,15 @@ def _stage_commands(commands: argparse._SubParsersAction) -> None:
             "--group", help="only this group's shard, as `prepare` listed it; default: all steps of the stage"
         )
         parser.add_argument("--shard", default="0/1", help="i/n, 0-based")
+
+
+def _pod_commands(commands: argparse._SubParsersAction) -> None:
+    weights = commands.add_parser(
+        "weights", help="fetch the pinned weights of a run's vLLM model into a folder"
+    )
+    weights.add_argument("--run-id", required=True)
+    weights.add_argument("--model", required=True, help="the model's name in the profile")
+    weights.add_argument("--folder", required=True, help="cache that pods may share")
 
 
 def _channel_commands(commands: argparse._SubParsersAction) -> None:

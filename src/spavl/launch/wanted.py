@@ -6,9 +6,13 @@ import copy
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from spavl.launch import names
+from spavl.launch import jobs, names, trainjob
+from spavl.launch.unit import unit_of
+
+if TYPE_CHECKING:
+    from spavl.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -60,3 +64,19 @@ def spec_hash(manifest: dict[str, Any]) -> str:
     """sha256 of the canonical manifest: name, owner, seen-at and generation are not in it yet."""
     canonical = json.dumps(manifest, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def wanted(plan: Plan, stage: str, step: str, group: str | None = None, num_shards: int = 1) -> Wanted:
+    """The object that does a step, or all shards of one group, of a planned run.
+
+    Raises UserError where the profile leaves out what a pod needs: an image, the store.
+    """
+    unit = unit_of(plan, stage, step, group, num_shards)
+    is_trainjob = unit.trains and unit.launch.trainjob is not None
+    return from_manifest(
+        trainjob.train_job(unit) if is_trainjob else jobs.job(unit),
+        base_name=unit.base_name,
+        num_shards=num_shards,
+        container=names.NODE if is_trainjob else names.CLIENT,
+        queue=unit.needs.pod.queue,
+    )
