@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import yaml
-
 from tests.charts.rendered import CHART, objects
 
 AIRFLOW = yaml.safe_load((CHART / "values.yaml").read_text("utf-8"))["airflow"]

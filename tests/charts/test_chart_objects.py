@@ -7,8 +7,16 @@ from typing import Any
 
 import kubernetes_validate
 import pytest
-
-from tests.charts.rendered import CHART, COMBINATIONS, NAMESPACE, combination, objects, pod_specs, rendered_texts
+from tests.charts.rendered import (
+    CHART,
+    COMBINATIONS,
+    NAMESPACE,
+    RELEASE,
+    combination,
+    objects,
+    pod_specs,
+    rendered_texts,
+)
 
 OLDEST, NEWEST = "1.29", kubernetes_validate.latest_version()
 CUSTOM = {"TrainingRuntime", "LocalQueue"}  # no schema of Kubernetes' own; see the tests by name
@@ -166,7 +174,7 @@ def test_a_local_queue_that_exists_is_not_made_again() -> None:
 def test_the_test_hook_runs_the_doctor_on_the_installed_profile() -> None:
     pod = next(it for it in objects("existing-airflow") if it["kind"] == "Pod")
     assert pod["metadata"]["annotations"]["helm.sh/hook"] == "test"
-    assert pod["spec"]["containers"][0]["image"] == "registry.example.com/spavl/data:0.1.0"
+    assert pod["spec"]["containers"][0]["image"] == "registry.example.com/spavl/airflow:0.1.0"
     assert " ".join(pod["spec"]["containers"][0]["command"]) == (
         "python -m spavl doctor --profile /etc/spavl/profile.yaml"
     )
@@ -175,7 +183,7 @@ def test_the_test_hook_runs_the_doctor_on_the_installed_profile() -> None:
 @pytest.mark.parametrize("name", COMBINATIONS)
 def test_the_notes_name_the_next_command(name: str) -> None:
     notes = rendered_texts(combination(name))["spavl/templates/NOTES.txt"]
-    assert f"helm test {'night'} --namespace {NAMESPACE}" in notes
+    assert f"helm test {RELEASE} --namespace {NAMESPACE}" in notes
     is_bundled = bool(combination(name).get("airflow"))
     assert ("port-forward" in notes) == is_bundled
     assert ("Give your Airflow" in notes) == (not is_bundled)

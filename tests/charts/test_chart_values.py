@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import yaml
 from helm_python import Chart, HelmRenderError, HelmValuesError
-
 from tests.charts.rendered import CHART, RELEASE, changed, combination
 
 sys.path.insert(0, str(CHART.parents[1] / "tools"))
@@ -68,9 +67,7 @@ def closed_sections(schema: Any, path: str = "") -> list[tuple[str, dict[str, An
 
 def test_every_section_of_the_schema_is_closed() -> None:
     is_open = [
-        path
-        for path, section in closed_sections(SCHEMA)
-        if section.get("additionalProperties", True) is True
+        path for path, section in closed_sections(SCHEMA) if section.get("additionalProperties", True) is True
     ]
     assert is_open == [
         "/properties/global",
