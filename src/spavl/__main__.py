@@ -153,6 +153,8 @@ def _channel_commands(commands: argparse._SubParsersAction) -> None:
         "--keep-runs", type=int, default=7, help="newest runs that are kept whatever the channels say"
     )
     prune.add_argument("--yes", action="store_true", help="remove what is shown")
+    sweep = commands.add_parser("sweep", help="remove jobs on the cluster that nobody watches any more")
+    _profile_arguments(sweep)
 
 
 def _looking_commands(commands: argparse._SubParsersAction) -> None:
