@@ -129,6 +129,7 @@ def test_a_value_out_of_range_is_refused(path: str, value: Any) -> None:
         ("existing-airflow", "images.data", "registry/data:latest", "tag other than latest"),
         ("existing-airflow", "profile.launch", {"namespace": "x"}, "profile.launch.namespace is the chart's"),
         ("existing-airflow", "profile.launch", {"cpu": {"queue": "q"}}, "profile.launch.cpu.queue is the chart's"),
+        ("existing-airflow", "environment", {"SPAVL_STORE": "s3://x/y"}, "environment.SPAVL_STORE is the chart's"),
         ("existing-airflow", "kueue.enabled", True, "kueue.clusterQueue is empty"),
         ("kueue-trainjob-quota", "profile.launch.training.grace_s", 5, "set trainjob.graceSeconds"),
         ("bundled-airflow", "airflow.images.airflow.tag", "0.2.0", "run in one image"),
