@@ -39,7 +39,7 @@ class Fetched:
 def weights_folder(spec: VllmModel) -> str:
     """The folder's name under the cache: readable, and another for another path or revision."""
     readable = re.sub(r"[^A-Za-z0-9.]+", "-", spec.path.partition("://")[2] or spec.path).strip("-.")[-48:]
-    return f"{readable.lstrip('-.')}-{stable_hash(spec.path, spec.revision)[:12]}"
+    return f"{readable}-{stable_hash(spec.path, spec.revision)[:12]}".lstrip("-.")
 
 
 def fetch_weights(spec: VllmModel, cache: Path) -> Fetched:
@@ -78,6 +78,7 @@ def _fetch(spec: VllmModel, folder: Path) -> None:
 
 
 def _fetch_from_hub(spec: VllmModel, folder: Path) -> None:
+    import httpx2
     from huggingface_hub import errors, snapshot_download
 
     patterns = [f"*{suffix}" for suffix in sorted(MODEL_SUFFIXES)]
@@ -89,12 +90,15 @@ def _fetch_from_hub(spec: VllmModel, folder: Path) -> None:
             f"model {spec.name!r}: the hub has no {where} for us ({type(error).__name__}).",
             next_step="Mend path and revision; a gated or private model needs HF_TOKEN in one of launch.secrets.",
         ) from error
-    except Exception as error:
-        if isinstance(error, OSError) and error.errno in _FULL:
-            raise
+    except (httpx2.HTTPError, errors.LocalEntryNotFoundError, ConnectionError, TimeoutError) as error:
+        if isinstance(error.__cause__, errors.OfflineModeIsEnabled):
+            raise UserError(
+                f"model {spec.name!r}: {where} is to be fetched from the hub, and HF_HUB_OFFLINE is set.",
+                next_step="Leave it out of launch.env, or give `path` an s3:// folder.",
+            ) from error
         raise TryAgain(
             f"model {spec.name!r}: {where} could not be fetched from the hub: {type(error).__name__}.",
-            next_step="Is it reachable from the pods, and HF_HUB_OFFLINE unset? The same command tries again.",
+            next_step="Can pods reach it? The same command tries again.",
         ) from error
     shutil.rmtree(folder / ".cache", ignore_errors=True)  # the hub's own notes
 
@@ -103,7 +107,7 @@ def _fetch_from_folder(spec: VllmModel, folder: Path) -> None:
     import fsspec
 
     try:
-        filesystem, root = fsspec.core.url_to_fs(spec.path)
+        filesystem, root = fsspec.core.url_to_fs(spec.path, skip_instance_cache=True)
         root = root.rstrip("/")
         found = {str(path)[len(root) + 1 :]: str(path) for path in filesystem.find(root)}
         for relative, source in found.items():
@@ -126,8 +130,10 @@ def _fetch_from_folder(spec: VllmModel, folder: Path) -> None:
 
 
 def _is_wanted(relative: str) -> bool:
+    """No code, no pickle, nothing hidden, and no key of a bucket that would lead out of the folder."""
     path = PurePosixPath(relative)
-    return path.suffix in MODEL_SUFFIXES and not any(part.startswith(".") for part in path.parts)
+    is_inside = not path.is_absolute() and not any(part.startswith(".") for part in path.parts)
+    return is_inside and path.suffix in MODEL_SUFFIXES
 
 
 def _is_away(error: Exception) -> bool:
