@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from spavl.artifacts.record import stage_folder
 from spavl.config import ModelSpec
 from spavl.errors import UserError
-from spavl.learning.attempt import attempt, checkpoints_of, package_versions
+from spavl.learning.attempt import attempt, drop_checkpoints, package_versions
 from spavl.learning.base_model import base_folder, transformers_base
 from spavl.learning.leaving import fetch_images, leave_in_store, read_left_in_store
 from spavl.learning.pairs import pairs_of
@@ -41,7 +41,8 @@ def work(context: StageContext, group: str, chunks: Iterator[Chunk]) -> Iterator
     made = _train(context, item)
     if made.model is None:
         return  # another rank than 0
-    leave_in_store(context.store, _folder(context), {"model": made.model}, made.counts, made.details)
+    details = {**made.details, "packages": package_versions()}
+    leave_in_store(context.store, _folder(context), {"model": made.model}, made.counts, details)
     yield from made.rows
 
 
@@ -54,9 +55,8 @@ def seal(context: StageContext, rows: list[TrainingMetric]) -> Sealed:
         "base": {"name": base.name, "path": base.path, "revision": context.revision(base.name)},
         "adaptation": "lora" if section.lora else "full",
         **made["details"],
-        "packages": package_versions(),
     }
-    checkpoints_of(context, _folder(context), "", section).remove_all()
+    drop_checkpoints(context, _folder(context))
     return Sealed(sorted(rows, key=lambda row: (row.step, row.name)), made["counts"], details=details)
 
 
