@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
 import subprocess
 import sys
 import tomllib
-from importlib import metadata
 from pathlib import Path
 
 import pytest
-from packaging.requirements import Requirement
+from tests.image_contents import ROOT, distributions, dockerfile, extras_of, printed_requirements
 
-ROOT = Path(__file__).resolve().parents[2]
+from spavl.pipeline import STAGES
+
 IMAGES = ("airflow", "data", "training")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 INDEX_VARIABLES = ("PIP_INDEX_URL", "PIP_FIND_LINKS", "PIP_CERT")
-
-
-def dockerfile(name: str) -> list[str]:
-    """The instructions of a Dockerfile, one a line, without comments."""
-    text = (ROOT / "containers" / name / "Dockerfile").read_text("utf-8")
-    text = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
-    return [line.strip() for line in text.replace("\\\n", " ").splitlines() if line.strip()]
 
 
 def stages(name: str) -> list[list[str]]:
@@ -36,11 +30,6 @@ def stages(name: str) -> list[list[str]]:
         if found:
             found[-1].append(line)
     return found
-
-
-def extras_of(name: str) -> set[str]:
-    (words,) = re.findall(r"requirements\.py ([\w ]+) >", "\n".join(dockerfile(name)))
-    return set(words.split())
 
 
 def images(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -145,28 +134,18 @@ def test_the_training_image_has_torch() -> None:
     assert "torch" in distributions("training")
 
 
-def distributions(name: str) -> set[str]:
-    """Names of all distributions of an image, followed through what is installed here."""
-    lines = printed_requirements(*sorted(extras_of(name)))
-    seen: set[tuple[str, frozenset[str]]] = set()
-    todo = [Requirement(line) for line in lines]
-    while todo:
-        wanted = todo.pop()
-        key = (wanted.name.lower().replace("_", "-"), frozenset(wanted.extras))
-        if key in seen:
-            continue
-        seen.add(key)
-        for line in metadata.requires(wanted.name) or []:
-            follows = Requirement(line)
-            marker = follows.marker
-            if marker is None or any(marker.evaluate({"extra": extra}) for extra in {"", *wanted.extras}):
-                todo.append(follows)
-    return {name for name, _ in seen}
+@pytest.fixture(scope="module")
+def sealed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
+    """Stage to its number of rows, prepared and sealed by a process that has what the image `data` has."""
+    command = [sys.executable, "-m", "tests.image_contents", str(tmp_path_factory.mktemp("sealed"))]
+    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=200)
+    assert finished.returncode == 0, finished.stderr[-3000:]
+    return json.loads(finished.stdout.splitlines()[-1])
 
 
-def printed_requirements(*extras: str) -> list[str]:
-    command = [sys.executable, "tools/requirements.py", *extras]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+@pytest.mark.parametrize("stage", [stage.name for stage in STAGES])
+def test_the_data_image_can_prepare_and_seal(stage: str, sealed: dict[str, int]) -> None:
+    assert sealed[stage] > 0
 
 
 def test_requirements_of_an_extra_that_names_others_are_those_of_all() -> None:
