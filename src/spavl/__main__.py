@@ -89,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _run_commands(commands)
     _stage_commands(commands)
+    _pod_commands(commands)
     _channel_commands(commands)
     _looking_commands(commands)
     return parser
@@ -136,6 +137,15 @@ def _stage_commands(commands: argparse._SubParsersAction) -> None:
         parser.add_argument("--shard", default="0/1", help="i/n, 0-based")
 
 
+def _pod_commands(commands: argparse._SubParsersAction) -> None:
+    weights = commands.add_parser(
+        "weights", help="fetch the pinned weights of a run's vLLM model into a folder"
+    )
+    weights.add_argument("--run-id", required=True)
+    weights.add_argument("--model", required=True, help="the model's name in the profile")
+    weights.add_argument("--folder", required=True, help="cache that pods may share")
+
+
 def _channel_commands(commands: argparse._SubParsersAction) -> None:
     releases = commands.add_parser("releases", help="show a channel's history")
     releases.add_argument("--channel", default="stable")
@@ -152,6 +162,8 @@ def _channel_commands(commands: argparse._SubParsersAction) -> None:
         "--keep-runs", type=int, default=7, help="newest runs that are kept whatever the channels say"
     )
     prune.add_argument("--yes", action="store_true", help="remove what is shown")
+    sweep = commands.add_parser("sweep", help="remove jobs on the cluster that nobody watches any more")
+    _profile_arguments(sweep)
 
 
 def _looking_commands(commands: argparse._SubParsersAction) -> None:

@@ -53,7 +53,7 @@ class Plan:
     reuse_runs: list[str] = field(default_factory=list)  # newest first
     image_digests: dict[str, str] = field(
         default_factory=dict
-    )  # container image -> digest, where stages run in containers
+    )  # container image -> digest, "" for a tag, where stages run in containers
     skip_reason: str = ""  # why there is nothing to do
 
     def to_json(self) -> bytes:
@@ -185,6 +185,7 @@ def _new_plan(
         inputs=inputs,
         previous=previous if dag == "refresh_preferences" else {},
         reuse_runs=_reusable_runs(store, dag, config.reuse.max_runs),
+        image_digests=_images(config, dag),
         skip_reason=skip_reason,
     )
 
@@ -196,6 +197,15 @@ def _suite(stage: str) -> str:
     text = find_suite(stage)
     load_suite(text, getattr(records, BY_NAME[stage].writes))
     return text
+
+
+def _images(config: Config, dag: str) -> dict[str, str]:
+    """The container images of this run; a missing one stops it before it starts."""
+    from spavl.launch.needs import images_used
+
+    if config.launch.kind != "kubernetes":
+        return {}
+    return images_used(config, stages_of(dag, config.training.method))
 
 
 def _chosen_dataset(

@@ -6,17 +6,22 @@ group names travel by XCom; `spavl_run` is called so because `run_id` is Airflow
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 if TYPE_CHECKING:
-    from spavl.config import LaunchConfig
+    from spavl.launch.ending import Subject
     from spavl.outcome import Outcome
+    from spavl.plan import Plan
+
+T = TypeVar("T")
 
 NEVER_RETRIED = (2, 3)  # a user's mistake, a failed check: the same command cannot end otherwise
 SHORT_TIMEOUT_S = 900.0  # of commands that belong to no stage and only read and write the store
@@ -24,56 +29,15 @@ FORM_FIELDS = {"method": "training.method", "base_model": "training.base.path", 
 
 
 def plan(params: Mapping[str, Any] | None = None, dag_run: Any = None) -> str:
-    """Write the run's plan and return its spavl run id; skipped, with the reason, where there is nothing to do."""
+    """Write the run's plan and return its spavl run id; skipped, with the reason, where there is nothing to do.
+
+    On a cluster, what former runs left there unwatched is removed first.
+    """
+    sweep(params or {})
     outcome = _run(plan_argv(params or {}, dag_run.dag_id, dag_run.run_id, dag_run.logical_date))
     if outcome.verdict == "skipped":
         raise AirflowSkipException(outcome.error or outcome.next_step or "There is nothing to do.")
     return outcome.run_id
-
-
-def prepare(stage: str, spavl_run: str) -> list[dict[str, Any]]:
-    """Write a stage's work list; returns the groups that have something to do: [{"group", "num_shards"}].
-
-    Skipped, with the reason, where the run's method does not need the stage.
-    """
-    from spavl.launch.command import stage_command
-
-    outcome = _run_in_plan(spavl_run, stage_command(stage, "prepare", spavl_run))
-    if outcome.verdict == "skipped":
-        raise AirflowSkipException(outcome.next_step)
-    groups = outcome.groups
-    return [
-        {"group": group["group"], "num_shards": group["num_shards"]}
-        for group in groups
-        if group["num_shards"]
-    ]
-
-
-def work(stage: str, spavl_run: str, group: Mapping[str, Any]) -> None:
-    """Run all shards of one group; what is finished already costs nothing."""
-    from spavl.launch import LAUNCHERS
-    from spavl.launch.command import num_processes
-
-    launch = _launch_config(spavl_run)
-    _finish(
-        lambda: LAUNCHERS[launch.kind](
-            stage,
-            spavl_run,
-            group["group"],
-            group["num_shards"],
-            max_parallel=launch.max_parallel_shards,
-            num_processes=num_processes(stage, launch),
-            timeout_s=launch.timeout_s,
-            num_threads=launch.num_threads,
-        )
-    )
-
-
-def seal(stage: str, spavl_run: str) -> str:
-    """Check and record a stage; returns the run id."""
-    from spavl.launch.command import stage_command
-
-    return _run_in_plan(spavl_run, stage_command(stage, "seal", spavl_run)).run_id
 
 
 def report(spavl_run: str) -> str:
@@ -124,7 +88,27 @@ def one_line(outcome: Outcome, exit_code: int) -> str:
     return " ".join(f"{where} (exit {exit_code}): {outcome.error} {outcome.next_step}".split())
 
 
-def _launch_config(spavl_run: str) -> LaunchConfig:
+def sweep(params: Mapping[str, Any]) -> None:
+    """Remove what nobody watches any more; whatever goes wrong with it is printed and stops nothing."""
+    from spavl.errors import SpavlError
+    from spavl.profiles import load_config
+
+    try:
+        config = load_config(params.get("profile") or default_profile(), overrides_of(params))
+        if config.launch.kind != "kubernetes":
+            return
+        from spavl.launch.sweep import sweep as sweep_cluster
+
+        swept = asyncio.run(sweep_cluster(config.launch, config.installation))
+    except SpavlError as error:
+        print(f"the sweep failed: {error}")
+        return
+    for words in swept.removed:
+        print(f"removed {words}")
+
+
+def plan_of(spavl_run: str) -> Plan:
+    """The plan that the run's `plan` task wrote."""
     from spavl.artifacts.store import open_store
     from spavl.plan import read_plan
 
@@ -132,19 +116,61 @@ def _launch_config(spavl_run: str) -> LaunchConfig:
         raise AirflowException(
             "`plan` has not returned the run's id: is it being run again? This task tries again."
         )
-    return read_plan(open_store(), spavl_run).resolved.launch
+    return read_plan(open_store(), spavl_run)
 
 
-def _run_in_plan(spavl_run: str, argv: Sequence[str]) -> Outcome:
-    launch = _launch_config(spavl_run)
-    return _run(argv, timeout_s=launch.timeout_s, num_threads=launch.num_threads)
+def run_locally(plan: Plan, stage: str, step: str, group: Mapping[str, Any] | None) -> Outcome:
+    """A step as processes of this worker; what is finished already costs nothing."""
+    from spavl.launch import LAUNCHERS
+
+    launcher = LAUNCHERS["local"]
+    if group is None:
+        return _finish(lambda: launcher.step(plan, stage, step))
+    return _finish(lambda: launcher.group(plan, stage, group["group"], group["num_shards"]))
 
 
-def _run(argv: Sequence[str], *, timeout_s: float = SHORT_TIMEOUT_S, num_threads: int = 1) -> Outcome:
+def waited_for(call: Callable[[], Coroutine[Any, Any, T]], subject: Subject) -> T:
+    """The result of a short piece of work with the cluster, with errors and SIGTERM in Airflow's words."""
+    from spavl.errors import SpavlError
+    from spavl.launch import StepFailed
+
+    try:
+        with _stopped_by_sigterm():
+            return asyncio.run(call())
+    except StepFailed as failure:
+        raise _as_airflow_says(failure.outcome) from None
+    except SpavlError as error:
+        raise told(subject, error.message, error.next_step, error.exit_code) from None
+
+
+def told(subject: Subject, error: str, next_step: str, exit_code: int) -> AirflowException:
+    """Airflow's exception for an error of the launcher itself."""
+    from spavl.outcome import Outcome
+
+    outcome = Outcome(subject.stage, subject.step, subject.run_id, exit_code=exit_code)
+    return _as_airflow_says(replace(outcome, error=error, next_step=next_step))
+
+
+def returned(step: str, outcome: Outcome) -> Any:
+    """What a step gives to those that follow: groups that have something to do, the run id, or nothing."""
+    if step == "work":
+        return None
+    if step == "seal":
+        return outcome.run_id
+    if outcome.verdict == "skipped":
+        raise AirflowSkipException(outcome.next_step)
+    return [
+        {"group": group["group"], "num_shards": group["num_shards"]}
+        for group in outcome.groups
+        if group["num_shards"]
+    ]
+
+
+def _run(argv: Sequence[str]) -> Outcome:
     """Run one command here, streaming its lines into the task's log."""
     from spavl.launch import run_command
 
-    return _finish(lambda: run_command(argv, timeout_s=timeout_s, num_threads=num_threads))
+    return _finish(lambda: run_command(argv, timeout_s=SHORT_TIMEOUT_S))
 
 
 def _finish(step: Callable[[], Outcome]) -> Outcome:
@@ -154,10 +180,14 @@ def _finish(step: Callable[[], Outcome]) -> Outcome:
         with _stopped_by_sigterm():
             outcome = step()
     except StepFailed as failure:
-        kind = AirflowFailException if failure.exit_code in NEVER_RETRIED else AirflowException
-        raise kind(one_line(failure.outcome, failure.exit_code)) from None
+        raise _as_airflow_says(failure.outcome) from None
     print(f"{outcome.verdict}: " + ", ".join(f"{name} {value}" for name, value in outcome.counts.items()))
     return outcome
+
+
+def _as_airflow_says(outcome: Outcome) -> AirflowException:
+    kind = AirflowFailException if outcome.exit_code in NEVER_RETRIED else AirflowException
+    return kind(one_line(outcome, outcome.exit_code))
 
 
 @contextmanager

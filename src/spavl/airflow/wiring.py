@@ -14,6 +14,7 @@ from typing import Any
 from airflow.sdk import Asset, Param, TaskGroup, TriggerRule, chain, task
 
 from spavl.airflow import tasks
+from spavl.airflow.steps import StepOperator
 from spavl.pipeline import BY_NAME, DAGS, StageInfo
 
 PREFERENCE_DATASET = Asset("preference_dataset", uri="spavl://channels/dataset")
@@ -31,6 +32,12 @@ DEFAULT_ARGS = {
 
 # Pulled by template: an argument would draw an edge from `plan` to every task.
 SPAVL_RUN = "{{ ti.xcom_pull(task_ids='plan') or '' }}"
+PREPARE = (
+    "Write the stage's work list; returns the groups that have something to do. Skipped, with the reason, where the run's "
+    "method does not need the stage."
+)
+WORK = "Run all shards of one group; what is finished already costs nothing."
+SEAL = "Check and record the stage; returns the run id."
 NAME = r"^[a-z0-9][a-z0-9._-]{0,39}$"
 
 PROFILE = Param(
@@ -69,26 +76,42 @@ def stage_group(stage: StageInfo, *, may_follow_a_skip: bool = False) -> TaskGro
     with TaskGroup(stage.name, tooltip=stage.summary) as group:
         sealed = _seal(stage)
         if stage.is_sharded:
-            prepared = task(task_id="prepare", doc_md=tasks.prepare.__doc__, trigger_rule=first_rule)(
-                tasks.prepare
-            )(stage=stage.name, spavl_run=SPAVL_RUN)
+            prepared = StepOperator(
+                task_id="prepare",
+                stage=stage.name,
+                step="prepare",
+                spavl_run=SPAVL_RUN,
+                doc_md=PREPARE,
+                trigger_rule=first_rule,
+            )
             worked = _work(stage, prepared)
             chain(prepared, worked, sealed)
             chain(prepared, sealed)
     return group
 
 
-def _work(stage: StageInfo, prepared: Any) -> Any:
-    named = task(
-        task_id="work", doc_md=tasks.work.__doc__, map_index_template="{{ task.op_kwargs['group']['group'] }}"
+def _work(stage: StageInfo, prepared: StepOperator) -> Any:
+    partial = StepOperator.partial(
+        task_id="work",
+        stage=stage.name,
+        step="work",
+        spavl_run=SPAVL_RUN,
+        doc_md=WORK,
+        map_index_template="{{ task.group['group'] }}",
     )
-    return named(tasks.work).partial(stage=stage.name, spavl_run=SPAVL_RUN).expand(group=prepared)
+    return partial.expand(group=prepared.output)
 
 
-def _seal(stage: StageInfo) -> Any:
+def _seal(stage: StageInfo) -> StepOperator:
     # Nothing left to do maps `work` over no group and skips it: `prepare` is then the one success that lets `seal` run.
     rule = TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS if stage.is_sharded else TriggerRule.ALL_SUCCESS
     outlets = [ANNOUNCES[stage.name]] if stage.name in ANNOUNCES else []
-    return task(task_id="seal", doc_md=tasks.seal.__doc__, trigger_rule=rule, outlets=outlets)(tasks.seal)(
-        stage=stage.name, spavl_run=SPAVL_RUN
+    return StepOperator(
+        task_id="seal",
+        stage=stage.name,
+        step="seal",
+        spavl_run=SPAVL_RUN,
+        doc_md=SEAL,
+        trigger_rule=rule,
+        outlets=outlets,
     )

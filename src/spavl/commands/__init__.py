@@ -9,7 +9,7 @@ from collections.abc import Callable
 from spavl import ranks
 from spavl.artifacts import failure
 from spavl.artifacts.store import open_store
-from spavl.commands import channels, looking, pruning, running
+from spavl.commands import channels, looking, pruning, running, sweeping, weights
 from spavl.errors import SpavlError
 from spavl.outcome import Outcome
 from spavl.pipeline import BY_NAME, STAGES
@@ -24,6 +24,8 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], Outcome | None]] = {
     "releases": channels.releases,
     "rollback": channels.rollback,
     "prune": pruning.prune,
+    "sweep": sweeping.sweep,
+    "weights": weights.weights,
     "status": looking.status,
     "report": looking.report,
     "config": looking.config,

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from spavl import ranks, runner
 from spavl.artifacts.store import Store, open_store
 from spavl.errors import UserError
-from spavl.launch import StepFailed, run_command, run_group, warm
-from spavl.launch.command import num_processes, report_command, stage_command
+from spavl.launch import LAUNCHERS, StepFailed, run_command, warm
+from spavl.launch.command import report_command
 from spavl.outcome import Outcome
 from spavl.pipeline import BY_NAME, DAGS
 from spavl.plan import Plan, check_run_id, make_plan, read_plan
@@ -64,7 +64,7 @@ def stage(arguments: argparse.Namespace) -> Outcome:
 
 
 def run(arguments: argparse.Namespace) -> Outcome:
-    """Plan and run both DAGs' stages through the local launcher, the code path that Airflow takes."""
+    """Plan and run both DAGs' stages through the profile's launcher, the code path that Airflow takes."""
     name = arguments.name or f"cli-{uuid.uuid4().hex[:8]}"
     outcome = Outcome("run")
     for dag in [arguments.dag] if arguments.dag else list(DAGS):
@@ -102,7 +102,7 @@ def _warm() -> Iterator[None]:
 
 
 def _run_stages(made: Plan, stages: tuple[str, ...]) -> Outcome:
-    """Every stage as the launcher's processes; the report is written also after a failure."""
+    """Every stage through the launcher; the report is written also after a failure."""
     launch = made.resolved.launch
     outcome = Outcome("run", run_id=made.run_id)
     try:
@@ -130,21 +130,12 @@ def _run_stages(made: Plan, stages: tuple[str, ...]) -> Outcome:
 
 
 def _run_stage(name: str, made: Plan) -> Outcome:
-    launch = made.resolved.launch
-    common = {"timeout_s": launch.timeout_s, "num_threads": launch.num_threads, "on_line": _say}
+    launcher = LAUNCHERS[made.resolved.launch.kind]
     if BY_NAME[name].is_sharded:
-        prepared = run_command(stage_command(name, "prepare", made.run_id), **common)
-        for group in prepared.groups:
-            run_group(
-                name,
-                made.run_id,
-                group["group"],
-                group["num_shards"],
-                max_parallel=launch.max_parallel_shards,
-                num_processes=num_processes(name, launch),
-                **common,
-            )
-    return run_command(stage_command(name, "seal", made.run_id), **common)
+        for group in launcher.step(made, name, "prepare", on_line=_say).groups:
+            if group["num_shards"]:
+                launcher.group(made, name, group["group"], group["num_shards"], on_line=_say)
+    return launcher.step(made, name, "seal", on_line=_say)
 
 
 def _planned(arguments: argparse.Namespace) -> tuple[Store, Plan]:

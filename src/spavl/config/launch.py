@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from spavl.config.base import Section
+from spavl.config.quantities import Quantity, amount
 
-Quantity = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$")]
+EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 ObjectName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?$")]
 
 
@@ -37,11 +38,18 @@ class LocalLaunch(Section):
 
 
 class ImagesOfPods(Section):
-    """Container images, each with a tag or a digest; `latest` is refused, since tomorrow it is another."""
+    """Container images, each with a tag or a digest; `latest` is refused, since tomorrow it is another.
 
-    data: Image = Field(description="All CPU stages, and the client of every inference stage; no torch.")
-    training: Image = Field(description="Training, and models run by transformers.")
-    vllm: Image = Field(description="The official vLLM image, unmodified.")
+    A run that needs one of them and finds none is refused by its plan.
+    """
+
+    data: Image | None = Field(
+        None, description="All CPU stages, and the client of every inference stage; no torch. Yours to build."
+    )
+    training: Image | None = Field(
+        None, description="Training, and models run by transformers. Yours to build."
+    )
+    vllm: Image = Field("vllm/vllm-openai:v0.32.0", description="The official vLLM image, unmodified.")
     pull_policy: Literal["IfNotPresent", "Always", "Never"] = Field(
         "IfNotPresent", description="When nodes fetch an image."
     )
@@ -57,6 +65,14 @@ class Toleration(Section):
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = Field(
         None, description="The taint's effect; unset tolerates every effect."
     )
+
+    @model_validator(mode="after")
+    def _is_accepted(self) -> Toleration:
+        if self.operator == "Exists" and self.value is not None:
+            raise ValueError("a toleration with operator Exists has no value; use Equal")
+        if self.operator == "Equal" and self.key is None:
+            raise ValueError("a toleration with operator Equal needs a key")
+        return self
 
 
 class PodConfig(Section):
@@ -77,6 +93,12 @@ class PodConfig(Section):
         None, description="Kueue LocalQueue that admits the jobs; unset starts them at once."
     )
 
+    @model_validator(mode="after")
+    def _limit_holds_the_request(self) -> PodConfig:
+        if self.cpu_limit is not None and amount(self.cpu_limit) < amount(self.cpu):
+            raise ValueError(f"cpu_limit {self.cpu_limit} is less than cpu {self.cpu}")
+        return self
+
 
 class TrainJobConfig(Section):
     """Training as a Kubeflow TrainJob (Trainer 2.2 or newer); without it a training is a Job on one node."""
@@ -94,12 +116,14 @@ class KubernetesLaunch(Section):
         None,
         description="Airflow connection of the cluster; unset is the pod's own service account, or KUBECONFIG.",
     )
-    images: ImagesOfPods
+    images: ImagesOfPods = ImagesOfPods()
     service_account: ObjectName = Field(
         "spavl-job",
         description="Service account of the pods; it needs no rights and its token is not mounted.",
     )
-    env: dict[str, str] = Field({}, description="Environment of every container of ours; no secrets.")
+    env: dict[EnvName, str] = Field(
+        {}, description="Environment of every container of ours, SPAVL_STORE among it; no secrets."
+    )
     secrets: tuple[ObjectName, ...] = Field(
         (), description="Secrets whose keys become environment variables: S3 credentials, API keys."
     )

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from spavl.config.base import Name, Section
+from spavl.config.quantities import Quantity
+
+# of `vllm serve`: what spavl itself decides, secrets, and leave to run code that came with the weights
+_REFUSED_ARGS = ("--trust-remote-code", "--host", "--port", "--model", "--served-model-name", "--api-key")
 
 
 class EndpointModel(Section):
@@ -43,8 +47,8 @@ class VllmModel(Section):
     base_url: str = Field("http://127.0.0.1:8000/v1", description="Where the server listens, with /v1.")
     args: tuple[str, ...] = Field((), description="Further arguments of `vllm serve`; no secrets.")
     num_gpus: int = Field(1, ge=0, description="GPUs of the server; the model is split over them.")
-    cpu: str = Field("4", description="Cores requested by the server.")
-    memory: str = Field("32Gi", description="Memory of the server, requested and limit.")
+    cpu: Quantity = Field("4", description="Cores requested by the server.")
+    memory: Quantity = Field("32Gi", description="Memory of the server, requested and limit.")
     startup_timeout_s: float = Field(
         1800, ge=10, description="Time for loading weights before it counts as hung."
     )
@@ -54,6 +58,14 @@ class VllmModel(Section):
     max_retry_wait_s: float = Field(60.0, gt=0, description="Longest pause between attempts.")
     structured_output: bool = Field(True, description="Send response_format json_schema; off asks in words.")
     api_key_env: None = Field(None, description="Never: the server listens inside the pod only.")
+
+    @field_validator("args")
+    @classmethod
+    def _args_are_allowed(cls, args: tuple[str, ...]) -> tuple[str, ...]:
+        for arg in args:
+            if arg.partition("=")[0].replace("_", "-") in _REFUSED_ARGS:
+                raise ValueError(f"{arg.partition('=')[0]!r} may not be among args")
+        return args
 
     @property
     def model(self) -> str:

@@ -1,12 +1,41 @@
 """Runs one command of spavl somewhere, streams its log, stops it, and gives back its outcome.
 
-`LAUNCHERS` is the set; `command.py` alone builds argv, the same for a laptop, Airflow and a pod.
+`LAUNCHERS` is the set, one for each kind of the launch section; `command.py` alone builds argv, the same for a laptop,
+Airflow and a pod.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from spavl.launch import local
 from spavl.launch.local import StepFailed, run_command, run_group
+from spavl.outcome import Outcome
 
-LAUNCHERS = {"local": run_group}
 
-__all__ = ["LAUNCHERS", "StepFailed", "run_command", "run_group"]
+class Launcher(NamedTuple):
+    """Both do what the plan's launch section says, pass the log's lines to `on_line`, and raise StepFailed."""
+
+    step: Callable[..., Outcome]  # (plan, stage, "prepare" or "seal", *, on_line)
+    group: Callable[..., Outcome]  # (plan, stage, group, num_shards, *, on_line)
+
+
+def _kubernetes_step(*arguments: Any, **options: Any) -> Outcome:
+    from spavl.launch.kubernetes import run_step
+
+    return run_step(*arguments, **options)
+
+
+def _kubernetes_group(*arguments: Any, **options: Any) -> Outcome:
+    from spavl.launch.kubernetes import run_group
+
+    return run_group(*arguments, **options)
+
+
+LAUNCHERS = {
+    "local": Launcher(step=local.run_planned_step, group=local.run_planned_group),
+    "kubernetes": Launcher(step=_kubernetes_step, group=_kubernetes_group),
+}
+
+__all__ = ["LAUNCHERS", "Launcher", "StepFailed", "run_command", "run_group"]

@@ -10,13 +10,17 @@ import subprocess
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from spavl.artifacts import failure
 from spavl.artifacts.store import open_store
 from spavl.errors import EXIT_BUG, EXIT_DONE, SpavlError
 from spavl.launch import warm
-from spavl.launch.command import stage_command
+from spavl.launch.command import num_processes, stage_command
 from spavl.outcome import Outcome, parse, verdict_of
+
+if TYPE_CHECKING:
+    from spavl.plan import Plan
 
 Process = subprocess.Popen[str] | warm.WarmProcess
 # Between SIGTERM and SIGKILL: training writes a checkpoint in this time. Longer than the 30 s that torchrun gives its ranks:
@@ -130,6 +134,35 @@ def run_group(
         for name, value in outcome.counts.items():
             counts[name] = counts.get(name, 0) + value
     return Outcome(stage, "work", run_id, counts=counts)
+
+
+def run_planned_step(plan: Plan, stage: str, step: str, *, on_line: Callable[[str], None] = print) -> Outcome:
+    """`prepare` or `seal` of a stage, as the plan's launch section says."""
+    launch = plan.resolved.launch
+    return run_command(
+        stage_command(stage, step, plan.run_id),
+        timeout_s=launch.timeout_s,
+        num_threads=launch.num_threads,
+        on_line=on_line,
+    )
+
+
+def run_planned_group(
+    plan: Plan, stage: str, group: str, num_shards: int, *, on_line: Callable[[str], None] = print
+) -> Outcome:
+    """All shards of one group, as the plan's launch section says."""
+    launch = plan.resolved.launch
+    return run_group(
+        stage,
+        plan.run_id,
+        group,
+        num_shards,
+        max_parallel=launch.max_parallel_shards,
+        num_processes=num_processes(stage, launch),
+        timeout_s=launch.timeout_s,
+        num_threads=launch.num_threads,
+        on_line=on_line,
+    )
 
 
 @contextlib.contextmanager

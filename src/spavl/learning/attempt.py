@@ -32,7 +32,6 @@ class Attempt:
 
 
 def package_versions() -> dict[str, str]:
-    """What trains here; known only where the training extra is installed."""
     return {name: metadata.version(name) for name in PACKAGES}
 
 
@@ -40,12 +39,7 @@ def checkpoints_of(context: StageContext, folder: str, identity: str, section: L
     """The checkpoints of the run with this identity; another ZeRO stage, package or number of ranks is refused."""
     # another version of a package may read a checkpoint differently without saying so
     terms: dict[str, Any] = {"ZeRO stage": section.zero_stage, "recipe": identity, **package_versions()}
-    return Checkpoints(context.store, _checkpoints_folder(folder), terms)
-
-
-def drop_checkpoints(context: StageContext, folder: str) -> None:
-    """Remove what a training that is done went on from. `seal` calls it where neither torch nor its friends are installed."""
-    Checkpoints(context.store, _checkpoints_folder(folder), {}).remove_all()
+    return Checkpoints(context.store, f"{folder}/checkpoints", terms)
 
 
 @contextlib.contextmanager
@@ -67,7 +61,3 @@ def attempt(context: StageContext, folder: str, identity: str, section: Learning
     except TryAgain:
         shutil.rmtree(context.scratch, ignore_errors=True)  # the next attempt has its own; weights are large
         raise
-
-
-def _checkpoints_folder(folder: str) -> str:
-    return f"{folder}/checkpoints"

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from spavl.artifacts.record import stage_folder
 from spavl.errors import UserError
-from spavl.learning.attempt import attempt, drop_checkpoints, package_versions
+from spavl.learning.attempt import attempt, package_versions
 from spavl.learning.base_model import base_folder, transformers_base
+from spavl.learning.checkpoints import Checkpoints
 from spavl.learning.leaving import fetch_images, leave_in_store, read_left_in_store
 from spavl.learning.pairs import pairs_of
 from spavl.records import TrainingMetric, stable_hash
@@ -64,7 +65,7 @@ def seal(context: StageContext, rows: list[TrainingMetric]) -> Sealed:
         "adaptation": "lora" if section.lora else "full",
         **made["details"],
     }
-    drop_checkpoints(context, _folder(context))
+    Checkpoints(context.store, f"{_folder(context)}/checkpoints", {}).remove_all()
     return Sealed(sorted(rows, key=lambda row: (row.step, row.name)), made["counts"], details=details)
 
 

@@ -1,0 +1,85 @@
+"""What a step needs of a cluster: the container image, the kind of pod, and the models it asks or runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from spavl.config import Config, KubernetesLaunch, ModelSpec, TransformersModel, VllmModel
+from spavl.config.launch import PodConfig
+from spavl.errors import UserError
+from spavl.pipeline import BY_NAME
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Of one step; `image` is the client's."""
+
+    image: str
+    pod: PodConfig
+    server: VllmModel | None = None  # served by a sidecar
+    runs_model: bool = False  # the client itself loads weights: it needs torch, and disk for them
+
+
+def needs(config: Config, stage: str, step: str, group: str | None) -> Needs:
+    """`prepare` and `seal` read and write tables; `work` also asks or trains models.
+
+    Raises UserError where the profile names no image for it.
+    """
+    launch = config.launch
+    assert isinstance(launch, KubernetesLaunch)
+    if step != "work":
+        return Needs(image(launch, "data"), launch.cpu)
+    if BY_NAME[stage].runs_on == "training":
+        return Needs(image(launch, "training"), launch.training, runs_model=True)
+    used = list(_models(config, stage, group))
+    server = next((spec for spec in used if isinstance(spec, VllmModel)), None)
+    runs_model = any(isinstance(spec, TransformersModel) for spec in used)
+    pod = launch.inference if BY_NAME[stage].runs_on == "inference" else launch.cpu
+    return Needs(image(launch, "training" if runs_model else "data"), pod, server, runs_model)
+
+
+def images_used(config: Config, stages: Iterable[str]) -> dict[str, str]:
+    """Image -> digest, "" where the profile gives a tag only, for every image that these stages need.
+
+    Raises UserError where the profile names none for one of them.
+    """
+    launch = config.launch
+    assert isinstance(launch, KubernetesLaunch)
+    used = {image(launch, name): None for stage in stages for name in sorted(_image_names(config, stage))}
+    return {reference: reference.partition("@")[2] for reference in used}
+
+
+def image(launch: KubernetesLaunch, name: str) -> str:
+    """The image called `name` in the profile; raises UserError where it names none."""
+    found = getattr(launch.images, name)
+    if found is None:
+        raise UserError(
+            f"launch.images.{name} is not set, and this run's stages need it.",
+            next_step=f"Build it (`make images`), push it, and set launch.images.{name} to its name with a tag or digest.",
+        )
+    return found
+
+
+def _image_names(config: Config, stage: str) -> set[str]:
+    found = {"data"}
+    models = list(_models(config, stage, None))
+    if BY_NAME[stage].runs_on == "training" or any(isinstance(spec, TransformersModel) for spec in models):
+        found.add("training")
+    if any(isinstance(spec, VllmModel) for spec in models):
+        found.add("vllm")
+    return found
+
+
+def _models(config: Config, stage: str, group: str | None) -> Iterator[ModelSpec]:
+    """The models that a group of a stage uses; with no group those of all groups."""
+    section: Any = getattr(config, stage)
+    if stage == "evaluation" and config.training.base is not None:
+        yield config.training.base  # base and aligned are loaded in the same way
+    if stage == "questions" and section.generator is not None and group in (None, section.generator.name):
+        yield section.generator
+    if stage == "responses":
+        yield from (spec for spec in section.models if group in (None, spec.name))
+    if getattr(section, "judge", None) is not None:
+        yield section.judge
