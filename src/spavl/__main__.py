@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _end_on_sigterm()
     level = logging.WARNING if ranks.rank() else logging.INFO  # one of several ranks tells for all
     logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
-    for noisy in ("httpx", "openai", "great_expectations", "botocore", "aiobotocore"):
+    for noisy in ("httpx", "httpx2", "openai", "great_expectations", "botocore", "aiobotocore"):
         logging.getLogger(noisy).setLevel(logging.WARNING)  # they log request lines, and some of them content
     return _run(arguments)
 

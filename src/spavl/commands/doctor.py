@@ -12,7 +12,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from spavl.artifacts.store import open_store
-from spavl.config import Config, EndpointModel, spavl_home
+from spavl.config import (
+    Config,
+    EndpointModel,
+    KubernetesLaunch,
+    LaunchConfig,
+    LocalLaunch,
+    VllmModel,
+    spavl_home,
+)
 from spavl.errors import SpavlError
 from spavl.plan import models_of
 
@@ -22,7 +30,9 @@ _PACKAGES = {  # extra -> module that must be importable
     "training": ("torch", "transformers", "trl", "peft", "accelerate", "datasets"),
     "airflow": ("airflow",),
     "s3": ("s3fs",),
+    "kubernetes": ("kubernetes_asyncio",),
 }
+SERVER_TIMEOUT_S = 3.0
 
 
 @dataclass(frozen=True)
@@ -35,7 +45,7 @@ class Finding:
 
 def examine(config: Config) -> list[Finding]:
     """All findings for a resolved config; nothing is changed but one probe file in the store."""
-    return [*_python(), *_packages(config), *_disk(), *_store(), *_models(config)]
+    return [*_python(), *_packages(config), *_disk(), *_store(), *_launch(config), *_models(config)]
 
 
 def _python() -> Iterator[Finding]:
@@ -51,7 +61,9 @@ def _packages(config: Config) -> Iterator[Finding]:
         if hasattr(section := getattr(config, name), "model_fields_set")
         for spec in models_of(section)
     ]
-    if any(spec.kind == "transformers" for spec in specs):
+    if isinstance(config.launch, KubernetesLaunch):
+        needed.add("kubernetes")  # models are run by pods, whose images hold what they need
+    elif any(spec.kind == "transformers" for spec in specs):
         needed.add("training")
     if os.environ.get("SPAVL_STORE", "").startswith("s3://"):
         needed.add("s3")
@@ -115,17 +127,56 @@ def _models(config: Config) -> Iterator[Finding]:
         if not hasattr(section, "model_fields_set"):
             continue
         for spec in models_of(section):
-            yield _model(f"{name}: {spec.name}", spec, resolve_revision)
+            yield _model(f"{name}: {spec.name}", spec, config.launch, resolve_revision)
+            if isinstance(spec, VllmModel) and isinstance(config.launch, LocalLaunch):
+                yield _server(f"{name}: server of {spec.name}", spec)
 
 
-def _model(what: str, spec: Any, resolve_revision: Any) -> Finding:
-    if isinstance(spec, EndpointModel) and spec.api_key_env and not os.environ.get(spec.api_key_env):
-        return Finding(
-            what,
-            False,
-            f"{spec.api_key_env} is not set",
-            f"Put the key of {spec.base_url} into {spec.api_key_env}.",
-        )
+def _launch(config: Config) -> Iterator[Finding]:
+    """What pods need and only the profile can tell; the cluster itself is not asked."""
+    from spavl.launch.needs import images_used
+    from spavl.pipeline import DAGS, stages_of
+
+    if not isinstance(config.launch, KubernetesLaunch):
+        return
+    stages = [stage for dag in DAGS for stage in stages_of(dag, config.training.method)]
+    try:
+        yield Finding("images of pods", True, ", ".join(images_used(config, stages)))
+    except SpavlError as error:
+        yield Finding("images of pods", False, error.message, error.next_step)
+    here, there = os.environ.get("SPAVL_STORE", ""), config.launch.env.get("SPAVL_STORE", "")
+    yield Finding(
+        "store of pods",
+        bool(there) and here == there,
+        there or "launch.env.SPAVL_STORE is not set",
+        f"Set launch.env.SPAVL_STORE to the store of this machine ({here or 'SPAVL_STORE is not set here either'}).",
+    )
+
+
+def _has_key(variable: str, launch: LaunchConfig) -> bool:
+    """Pods have their keys from Secrets, which are not read here."""
+    return bool(launch.secrets if isinstance(launch, KubernetesLaunch) else os.environ.get(variable))
+
+
+def _server(what: str, spec: VllmModel) -> Finding:
+    """Whether a server listens and knows the model; only pods start their own."""
+    import httpx
+
+    remedy = f"Start `vllm serve` at {spec.base_url} with --served-model-name {spec.name}, or set launch.kind to kubernetes."
+    try:
+        told = httpx.get(f"{spec.base_url.rstrip('/')}/models", timeout=SERVER_TIMEOUT_S).raise_for_status()
+        known = [str(model["id"]) for model in told.json()["data"]]
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
+        return Finding(what, False, f"{spec.base_url} does not answer: {type(error).__name__}", remedy)
+    return Finding(what, spec.name in known, f"{spec.base_url} serves {', '.join(known)}", remedy)
+
+
+def _model(what: str, spec: Any, launch: LaunchConfig, resolve_revision: Any) -> Finding:
+    if isinstance(spec, EndpointModel) and spec.api_key_env and not _has_key(spec.api_key_env, launch):
+        remedy = f"Put the key of {spec.base_url} into {spec.api_key_env}"
+        if isinstance(launch, KubernetesLaunch):
+            remedy += ", a key of a Secret that launch.secrets names"
+        return Finding(what, False, f"{spec.api_key_env} is not set", f"{remedy}.")
     try:
         return Finding(what, True, f"{spec.kind}, revision {resolve_revision(spec)}")
     except SpavlError as error:

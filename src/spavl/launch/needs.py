@@ -36,7 +36,7 @@ def needs(config: Config, stage: str, step: str, group: str | None) -> Needs:
     used = list(_models(config, stage, group))
     server = next((spec for spec in used if isinstance(spec, VllmModel)), None)
     runs_model = any(isinstance(spec, TransformersModel) for spec in used)
-    pod = launch.inference if BY_NAME[stage].runs_on == "inference" else launch.cpu
+    pod = launch.inference if used else launch.cpu
     return Needs(image(launch, "training" if runs_model else "data"), pod, server, runs_model)
 
 
