@@ -1,13 +1,16 @@
 """The chart as Helm renders it, on this machine alone: Helm comes with a Python package, and no binary or cluster is needed.
 
-The Airflow chart that ours may bring along is not here, so its objects are not among the rendered ones: Helm renders a chart
-whose dependencies are missing, only an installation refuses it.
+The Airflow chart that ours may bring along need not be here: Helm renders a chart whose dependencies are missing, only an
+installation refuses it. Where it is, its objects are read by the tests that say so.
 """
 
 from __future__ import annotations
 
 import copy
 import functools
+import hashlib
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ import yaml
 CHART = Path(__file__).resolve().parents[2] / "charts" / "spavl"
 COMBINATIONS = sorted(path.name.removesuffix("-values.yaml") for path in (CHART / "ci").glob("*-values.yaml"))
 RELEASE, NAMESPACE = "night", "spavl-test"
+_COPIES = tempfile.TemporaryDirectory(prefix="spavl-charts-")
 
 Manifest = dict[str, Any]
 
@@ -33,15 +37,24 @@ def rendered(values: Manifest, chart: Path = CHART) -> list[Manifest]:
 
 
 def rendered_texts(values: Manifest, chart: Path = CHART) -> dict[str, str]:
-    """What the templates say, by their paths; notes included."""
-    return _loaded(chart).render(values, name=RELEASE, namespace=NAMESPACE)
+    """What the chart's own templates say, by their paths; notes included."""
+    return all_texts(values, alone(chart))
+
+
+def all_texts(values: Manifest, chart: Path = CHART) -> dict[str, str]:
+    """The same, with the templates of the charts that it brings along, where they are here."""
+    from helm_python import Chart
+
+    # loaded anew each time: rendering removes the dependencies that the values switch off from the loaded chart
+    return Chart.load(chart).render(values, name=RELEASE, namespace=NAMESPACE)
 
 
 @functools.cache
-def _loaded(chart: Path) -> Any:
-    from helm_python import Chart
-
-    return Chart.load(chart)
+def alone(chart: Path) -> Path:
+    """A copy of the chart without those that it brings along."""
+    copied = Path(_COPIES.name) / hashlib.sha256(str(chart).encode()).hexdigest() / "spavl"
+    shutil.copytree(chart, copied, ignore=shutil.ignore_patterns("charts"))
+    return copied
 
 
 @functools.cache
@@ -63,7 +76,9 @@ def pod_specs(manifest: Manifest) -> list[Manifest]:
     """The specs of all pods that an object stands for, with the pod's metadata as `metadata`."""
     if manifest["kind"] == "Pod":
         return [{**manifest["spec"], "metadata": manifest["metadata"]}]
-    if manifest["kind"] == "CronJob":
+    if manifest["kind"] in ("Deployment", "StatefulSet", "Job"):
+        templates = [manifest["spec"]["template"]]
+    elif manifest["kind"] == "CronJob":
         templates = [manifest["spec"]["jobTemplate"]["spec"]["template"]]
     elif manifest["kind"] == "TrainingRuntime":
         jobs = manifest["spec"]["template"]["spec"]["replicatedJobs"]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import kubernetes_validate
+import pytest
 import yaml
-from tests.charts.rendered import CHART, objects
+from tests.charts.rendered import CHART, all_texts, combination, objects, pod_specs
 
 AIRFLOW = yaml.safe_load((CHART / "values.yaml").read_text("utf-8"))["airflow"]
 PARTS = ("scheduler", "triggerer", "dagProcessor", "apiServer")
@@ -86,3 +90,59 @@ def test_deferred_tasks_have_a_triggerer_and_the_image_has_the_dags() -> None:
     assert AIRFLOW["triggerer"]["enabled"] is True
     assert AIRFLOW["dags"] == {"mountPath": "/opt/spavl/dags"}
     assert AIRFLOW["executor"] == "LocalExecutor"
+
+
+@pytest.fixture(scope="module", params=["bundled-airflow", "trial-database"])
+def bundled(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
+    """The objects of the Airflow chart itself, as our values make them."""
+    if not any((CHART / "charts").glob("airflow*")):
+        pytest.skip("the Airflow chart is not here: helm dependency update charts/spavl")
+    texts = all_texts(combination(request.param))
+    documents = [
+        text
+        for path, text in texts.items()
+        if "/charts/airflow/templates/" in path and path.endswith(".yaml")
+    ]
+    return [it for text in documents for it in yaml.safe_load_all(text) if isinstance(it, dict)]
+
+
+def test_the_airflow_chart_takes_our_values_and_kubernetes_what_it_makes(
+    bundled: list[dict[str, Any]],
+) -> None:
+    assert {"Deployment", "StatefulSet", "Job", "Service"} <= {it["kind"] for it in bundled}
+    for manifest in bundled:
+        for version in ("1.29", kubernetes_validate.latest_version()):
+            kubernetes_validate.validate(manifest, version, strict=True)
+
+
+def test_every_container_of_airflow_is_ours_and_kept_small(bundled: list[dict[str, Any]]) -> None:
+    containers = [
+        container
+        for manifest in bundled
+        for spec in pod_specs(manifest)
+        for container in [*spec.get("initContainers", []), *spec["containers"]]
+    ]
+    assert len(containers) > 8
+    for container in containers:
+        assert container["image"] == combination("bundled-airflow")["images"]["airflow"]
+        assert container["securityContext"] == AIRFLOW["securityContexts"]["containers"]
+        for part in ("requests", "limits"):
+            assert {"cpu", "memory", "ephemeral-storage"} <= set(container["resources"][part])
+
+
+def test_every_pod_of_airflow_keeps_to_restricted_pod_security(bundled: list[dict[str, Any]]) -> None:
+    for spec in (spec for manifest in bundled for spec in pod_specs(manifest)):
+        assert spec["securityContext"] == AIRFLOW["securityContexts"]["pod"]
+        assert spec["enableServiceLinks"] is False
+        assert spec["metadata"]["labels"]["tier"] == "airflow", "network policies choose by it"
+
+
+def test_no_object_of_airflow_holds_what_is_made_anew_at_each_rendering(
+    bundled: list[dict[str, Any]],
+) -> None:
+    secrets = {it["metadata"]["name"] for it in bundled if it["kind"] == "Secret"}
+    assert secrets <= {"night-metadata"}, "the address of the trial database, which never changes"
+
+
+def test_airflow_brings_no_rights_of_its_own(bundled: list[dict[str, Any]]) -> None:
+    assert not {"Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"} & {it["kind"] for it in bundled}

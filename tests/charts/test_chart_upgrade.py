@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,8 @@ def next_chart(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("next") / "spavl"
     shutil.copytree(CHART, made)
     metadata = (made / "Chart.yaml").read_text()
-    raised = metadata.replace("\nversion: 0.1.0", "\nversion: 0.2.0").replace("appVersion: 0.1.0", "appVersion: 0.2.0")  # fmt: skip
-    assert raised.count("0.2.0") == 2
+    raised, times = re.subn(r"^(version|appVersion): .*$", r"\1: 99.0.0", metadata, flags=re.MULTILINE)
+    assert times == 2
     (made / "Chart.yaml").write_text(raised)
     return made
 
@@ -60,3 +62,8 @@ def test_a_changed_profile_changes_no_pod() -> None:
     values = combination("kueue-trainjob-quota")
     before, after = rendered(values), rendered(changed(values, "profile.training", {"beta": 0.2}))
     assert [it["metadata"]["name"] for it in after if it not in before] == ["spavl-profile"]
+
+
+def test_the_chart_installs_the_version_of_this_repository() -> None:
+    project = tomllib.loads((CHART.parents[1] / "pyproject.toml").read_text("utf-8"))["project"]
+    assert f"\nappVersion: {project['version']}\n" in (CHART / "Chart.yaml").read_text("utf-8")

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import yaml
-from helm_python import Chart, HelmRenderError, HelmValuesError
-from tests.charts.rendered import CHART, RELEASE, changed, combination
+from helm_python import HelmRenderError, HelmValuesError
+from tests.charts.rendered import CHART, changed, combination, rendered_texts
 
 sys.path.insert(0, str(CHART.parents[1] / "tools"))
 import chart_readme
@@ -95,7 +95,7 @@ def test_every_section_of_the_schema_is_closed() -> None:
 def test_a_misspelt_key_is_refused(path: str, value: Any) -> None:
     misspelt = "namespce" if "otherAccounts" in path else "port" if "outside" in path else path.split(".")[-1]
     with pytest.raises(HelmValuesError, match=misspelt):
-        render(changed(combination("existing-airflow"), path, value))
+        rendered_texts(changed(combination("existing-airflow"), path, value))
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_a_misspelt_key_is_refused(path: str, value: Any) -> None:
 )
 def test_a_value_out_of_range_is_refused(path: str, value: Any) -> None:
     with pytest.raises(HelmValuesError, match=path.replace(".", "/")):
-        render(changed(combination("existing-airflow"), path, value))
+        rendered_texts(changed(combination("existing-airflow"), path, value))
 
 
 @pytest.mark.parametrize(
@@ -129,6 +129,7 @@ def test_a_value_out_of_range_is_refused(path: str, value: Any) -> None:
         ("existing-airflow", "images.data", "registry/data:latest", "tag other than latest"),
         ("existing-airflow", "profile.launch", {"namespace": "x"}, "profile.launch.namespace is the chart's"),
         ("existing-airflow", "profile.launch", {"cpu": {"queue": "q"}}, "profile.launch.cpu.queue is the chart's"),
+        ("existing-airflow", "environment", {"SPAVL_STORE": "s3://x/y"}, "environment.SPAVL_STORE is the chart's"),
         ("existing-airflow", "kueue.enabled", True, "kueue.clusterQueue is empty"),
         ("kueue-trainjob-quota", "profile.launch.training.grace_s", 5, "set trainjob.graceSeconds"),
         ("bundled-airflow", "airflow.images.airflow.tag", "0.2.0", "run in one image"),
@@ -139,16 +140,12 @@ def test_values_that_do_not_agree_are_refused_with_the_remedy(
     name: str, path: str, value: Any, words: str
 ) -> None:
     with pytest.raises(HelmRenderError, match=re.escape(words)):
-        render(changed(combination(name), path, value))
+        rendered_texts(changed(combination(name), path, value))
 
 
 def test_a_secret_that_the_bundled_airflow_reads_is_taken() -> None:
     values = changed(combination("bundled-airflow"), "secrets", ["my-s3"])
-    render(changed(values, "airflow.extraEnvFrom", "- secretRef:\n    name: my-s3\n"))
-
-
-def render(values: dict[str, Any]) -> dict[str, str]:
-    return Chart.load(CHART).render(values, name=RELEASE, namespace="x")
+    rendered_texts(changed(values, "airflow.extraEnvFrom", "- secretRef:\n    name: my-s3\n"))
 
 
 def test_the_readme_has_every_value() -> None:

@@ -42,6 +42,11 @@
 {{- fail (printf "images.%s is %q: give it a tag other than latest, or a digest; tomorrow latest is another." $name $image) }}
 {{- end }}
 {{- end }}
+{{- range $name := list "SPAVL_STORE" "SPAVL_PROFILE" }}
+{{- if hasKey $.Values.environment $name }}
+{{- fail (printf "environment.%s is the chart's to write: leave it out, and set store.url and profile." $name) }}
+{{- end }}
+{{- end }}
 {{- range $key := list "kind" "namespace" "service_account" "images" "env" "secrets" "model_cache_claim" "trainjob" }}
 {{- if hasKey ($.Values.profile.launch | default dict) $key }}
 {{- fail (printf "profile.launch.%s is the chart's to write: leave it out, and set the chart's own value (namespace by --namespace; images, environment, secrets, storage.modelCache, trainjob)." $key) }}
