@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from spavl.config import LearningConfig
-from spavl.errors import CheckFailed, TryAgain
+from spavl.errors import TryAgain
 from spavl.learning import process_group
-from spavl.learning.metrics import first_not_finite
+from spavl.learning.limits import Limits, refuse_divergence
 from spavl.learning.objective import Objective, StepLoss
 from spavl.learning.speed import Speed, flops_per_token, peak_flops, peak_memory_gb
 
@@ -35,15 +34,6 @@ class Hooks:
     on_checkpoint: Callable[[Path, int], None]  # a whole checkpoint's folder, its step; on every rank
     on_progress: Callable[[int, int, str], None]  # steps done, steps in all, a note
     stop_asked: Callable[[], bool]  # looked at after each step
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a metric may be; a run that leaves them stops. Mean over one step's pairs."""
-
-    max_loss: float | None = None
-    max_chosen_fall: float | None = None  # nats per answer below the reference: likelihood displacement
-    max_kl: float | None = None  # nats per token
 
 
 def trainer_arguments(
@@ -83,14 +73,14 @@ def trainer_arguments(
 
 
 def make_trainer(
-    model: Any, objective: Objective, arguments: Any, hooks: Hooks, limits: Limits = Limits()
+    model: Any, objective: Objective, arguments: Any, hooks: Hooks, limits: Limits | None = None
 ) -> Any:
     """The trainer, ready for `train`."""
     from transformers import PrinterCallback
 
     trainer = _trainer_class()(model=model, args=arguments, train_dataset=_Steps(objective, 0, 1))
     trainer.prepare_objective(objective)
-    trainer.add_callback(_loop_callback(objective, hooks, limits, trainer))
+    trainer.add_callback(_loop_callback(objective, hooks, limits or Limits(), trainer))
     trainer.remove_callback(PrinterCallback)
     if TENSORBOARD in arguments.report_to:
         _place_tensorboard(trainer, Path(arguments.output_dir).parent / TENSORBOARD)
@@ -323,7 +313,7 @@ def _loop_callback(objective: Objective, hooks: Hooks, limits: Limits, trainer: 
                 control.should_training_stop = True
 
         def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **kwargs: Any) -> None:
-            _refuse_divergence(logs, state.global_step, limits)
+            refuse_divergence(logs, state.global_step, limits)
             if "loss" in logs:
                 hooks.on_progress(state.global_step, state.max_steps, _note(logs))
 
@@ -353,29 +343,3 @@ def _any_rank(trainer: Any, is_asked: bool) -> bool:
 
     asked = torch.tensor(float(is_asked), device=trainer.args.device)
     return bool(trainer.accelerator.reduce(asked, "sum") > 0)
-
-
-def _refuse_divergence(logs: Mapping[str, float], step: int, limits: Limits) -> None:
-    """Raise CheckFailed where a value shows that training has gone astray."""
-    name = first_not_finite(logs)
-    if name is not None:
-        what = "not a number" if math.isnan(logs[name]) else "infinite"
-        raise CheckFailed(
-            f"training diverged: {name} is {what} at step {step}; every step needs a finite one.",
-            next_step="Lower training.learning_rate or raise training.warmup_steps, and start a new run.",
-        )
-    for seen, limit, words, setting in (
-        (logs.get("loss"), limits.max_loss, "the loss is", "max_loss"),
-        (
-            -logs["logps/chosen_change"] if "logps/chosen_change" in logs else None,
-            limits.max_chosen_fall,
-            "the chosen answers' mean log-probability fell below the reference by",
-            "max_chosen_fall_nats",
-        ),
-        (logs.get("kl"), limits.max_kl, "KL to the reference is", "max_kl_nats"),
-    ):
-        if seen is not None and limit is not None and seen > limit:
-            raise CheckFailed(
-                f"training left its bounds at step {step}: {words} {seen:.4g}, allowed are {limit:.4g}.",
-                next_step=f"Lower training.learning_rate, raise training.sft_weight or training.{setting}, and start a new run.",
-            )

@@ -9,6 +9,7 @@ from typing import Any
 
 from spavl.config import RewardConfig
 from spavl.learning import base_model, process_group, trainer
+from spavl.learning.limits import Limits
 from spavl.learning.pair_steps import Course, PairSteps
 from spavl.learning.pairs import Pair
 from spavl.learning.pictures import Pictures
@@ -56,7 +57,7 @@ def train_reward(
     kept = prepared.kept_features(base_revision, files, work_folder)
     pictures = Pictures(prepared.processor, prepared.prompt, files, kept)
     objective = _objective(chosen.train, settings, prepared, pictures, outputs, settings.num_epochs)
-    limits = trainer.Limits(settings.max_loss)
+    limits = Limits(settings.max_loss, section="reward")
     running = trainer.make_trainer(
         prepared.model, objective, process.arguments(objective.num_steps), hooks, limits
     )

@@ -10,6 +10,7 @@ from spavl.config import TrainingConfig
 from spavl.errors import UserError
 from spavl.learning import base_model, process_group, trainer
 from spavl.learning.heads import without_head
+from spavl.learning.limits import Limits
 from spavl.learning.pairs import Pair
 from spavl.learning.pictures import Pictures
 from spavl.learning.preparing import Prepared, prepare_model, prepare_process
@@ -59,7 +60,7 @@ def train_ppo(
             next_step="Raise training.max_length, or lower training.ppo.max_new_tokens.",
         )
     objective = PpoObjective(prompts, sampler)
-    limits = trainer.Limits(settings.max_loss, None, settings.ppo.max_kl)
+    limits = Limits(settings.max_loss, max_kl=settings.ppo.max_kl)
     running = trainer.make_trainer(
         prepared.model, objective, process.arguments(objective.num_steps), hooks, limits
     )
