@@ -119,8 +119,7 @@ class PpoConfig(Section):
     kl_target: float | None = Field(
         None,
         gt=0,
-        description="Nats per answer that an adaptive coefficient aims at; unset keeps it fixed. It is in no "
-        "checkpoint: a run with it begins anew after a kill.",
+        description="Nats per answer that an adaptive coefficient aims at, from kl_coef on; unset keeps it fixed.",
     )
     cost_weight: float = Field(
         1.0, ge=0, description="Weight of the reward model's cost, where it has one: reward - this x cost."

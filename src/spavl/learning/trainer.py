@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +19,12 @@ from spavl.config import LearningConfig
 from spavl.errors import TryAgain
 from spavl.learning import process_group
 from spavl.learning.limits import Limits, refuse_divergence
-from spavl.learning.objective import Objective, StepLoss
+from spavl.learning.objective import Objective, Stateful, StepLoss
 from spavl.learning.speed import Speed, flops_per_token, peak_flops, peak_memory_gb
 
 WEIGHTS = "model.safetensors"  # of a checkpoint: only what is trained, under the names it has in memory
 STATE = "trainer_state.json"  # of a checkpoint
+OBJECTIVE_STATE = "objective_state.json"  # of a checkpoint: what an objective learns beside the model
 _NOT_NEEDED_TO_RESUME = ("training_args.bin", "README.md", "zero_to_fp32.py", "zero_to_torch.py")
 TENSORBOARD = "tensorboard"  # the tracker, and its folder beside the checkpoints'
 
@@ -145,6 +147,17 @@ def restore_weights(model: Any, checkpoint: Path) -> None:
     model.load_state_dict(saved, strict=False)
 
 
+def _save_objective(objective: Objective, checkpoint: Path) -> None:
+    if isinstance(objective, Stateful):
+        (checkpoint / OBJECTIVE_STATE).write_text(json.dumps(objective.state()) + "\n", "utf-8")
+
+
+def _restore_objective(objective: Objective, checkpoint: Path) -> None:
+    if isinstance(objective, Stateful):
+        path = checkpoint / OBJECTIVE_STATE
+        objective.restore(json.loads(path.read_text("utf-8")) if path.is_file() else {})
+
+
 class _Steps:
     """The data set: item n is this rank's forwards of step n."""
 
@@ -173,6 +186,11 @@ def _trainer_class() -> type:
             self._done = [0.0, 0.0]  # samples and tokens of this rank since the last log
             peak = peak_flops(self.args.device, self.args.world_size) if self.args.bf16 else None
             self.speed = Speed(flops_per_token(self.model), peak)
+
+        def train(self, resume_from_checkpoint: str | None = None, **options: Any) -> Any:
+            if resume_from_checkpoint:
+                _restore_objective(self._objective, Path(resume_from_checkpoint))
+            return super().train(resume_from_checkpoint, **options)
 
         def get_train_dataloader(self) -> DataLoader:
             # not through accelerate, which would deal whole steps to ranks: here every rank has its share of each
@@ -321,6 +339,8 @@ def _loop_callback(objective: Objective, hooks: Hooks, limits: Limits, trainer: 
             folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
             for name in _NOT_NEEDED_TO_RESUME:
                 (folder / name).unlink(missing_ok=True)
+            if args.should_save:
+                _save_objective(objective, folder)
             hooks.on_checkpoint(folder, state.global_step)
 
     return Loop()

@@ -28,27 +28,37 @@ def values(history: list[dict[str, Any]], name: str) -> list[float]:
     return [entry[name] for entry in history if name in entry]
 
 
-@pytest.mark.parametrize("training", [{}, WITH_LORA], ids=["full", "lora"])
-def test_a_run_that_was_stopped_goes_on_bitwise(base: Path, tmp_path: Path, training: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("training", "ppo"),
+    # a target so far away that the coefficient moves
+    [({}, {}), (WITH_LORA, {}), ({}, {"kl_target": 50.0})],
+    ids=["full", "lora", "adaptive-kl"],
+)
+def test_a_run_that_was_stopped_goes_on_bitwise(
+    base: Path, tmp_path: Path, training: dict[str, Any], ppo: dict[str, Any]
+) -> None:
+    settings = SHORT_RUN | ppo
     # 16 prompts x 1.5 in iterations of 12: two iterations of four steps
-    whole = toy_trainer(tmp_path / "whole", base, training=training, **SHORT_RUN)
+    whole = toy_trainer(tmp_path / "whole", base, training=training, **settings)
     whole.train()
     saved: list[Path] = []
     hooks = Hooks(lambda folder, _: saved.append(folder), lambda *_: None, lambda: True)
-    stopped = toy_trainer(tmp_path / "cut", base, hooks=hooks, training=training, **SHORT_RUN)
+    stopped = toy_trainer(tmp_path / "cut", base, hooks=hooks, training=training, **settings)
     stopped.train()
     assert (
         stopped.state.global_step == 4
     )  # asked to stop after the first step, and stopped between iterations
-    resumed = toy_trainer(tmp_path / "cut", base, training=training, **SHORT_RUN)
+    resumed = toy_trainer(tmp_path / "cut", base, training=training, **settings)
     resumed.train(resume_from_checkpoint=str(saved[-1]))
     assert resumed.state.global_step == whole.state.global_step == 8
     expected = trained_weights(whole.model)
     assert any("scalar_head" in name for name in expected)
     for name, weight in trained_weights(resumed.model).items():
         assert torch.equal(weight, expected[name]), name
-    for name in ("loss", "reward", "kl", "entropy", "value/loss"):
+    for name in ("loss", "reward", "kl", "kl/coef", "entropy", "value/loss"):
         assert values(resumed.state.log_history, name)[-4:] == values(whole.state.log_history, name)[-4:]
+    coefficients = set(values(whole.state.log_history, "kl/coef"))
+    assert len(coefficients) == (2 if ppo else 1)
 
 
 def test_the_reward_rises(base: Path, tmp_path: Path) -> None:
