@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spavl.errors import UserError
+from spavl.inference.files import NOTHING, Allowed
 from spavl.learning import base_model
 from spavl.learning.heads import HEAD, add_head, text_arguments
 from spavl.learning.pictures import Pictures
@@ -43,10 +44,12 @@ def add_value_head(model: Any) -> None:
     add_head(unwrapped(model), 1)
 
 
-def frozen_reference(folder: Path, dtype: str, attention: str, device: Any) -> Any:
+def frozen_reference(
+    folder: Path, dtype: str, attention: str, device: Any, allowed: Allowed = NOTHING
+) -> Any:
     """A frozen copy of the base, whole on every rank: the reference of a policy without adapters."""
     with whole_weights():
-        model = base_model.load_model(folder, dtype, attention)
+        model = base_model.load_model(folder, dtype, attention, allowed)
     add_scoring(model)
     return model.to(device).eval().requires_grad_(False)
 

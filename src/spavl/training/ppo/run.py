@@ -45,9 +45,8 @@ def train_ppo(
     process = prepare_process(settings, work_folder, num_threads)
     prepared = prepare_model(source.base, settings, process)
     add_value_head(prepared.model)
-    reward = load_reward_model(
-        _reward_folder(source), "bfloat16" if settings.bf16 else "float32", _device(prepared)
-    )
+    dtype = "bfloat16" if settings.bf16 else "float32"
+    reward = load_reward_model(_reward_folder(source), dtype, _device(prepared), source.reward_allowed)
     check_same_reading(prepared.processor, reward.processor)
     chosen = select(pairs, [], prepared)
     files = {pair.image_id: pair.image for pair in pairs}
@@ -116,7 +115,8 @@ def _frozen(prepared: Prepared, settings: TrainingConfig, source: Source) -> Any
     if settings.lora:
         return None
     dtype = "bfloat16" if settings.bf16 else "float32"
-    return frozen_reference(source.base, dtype, settings.attention, _device(prepared))
+    allowed = base_model.allowed_by(base_model.transformers_base(settings.base))
+    return frozen_reference(source.base, dtype, settings.attention, _device(prepared), allowed)
 
 
 def _reward_folder(source: Source) -> Path:
