@@ -87,7 +87,7 @@ def read_policy(model: Any, batch: AnswerBatch, pictures: Pictures) -> tuple[tor
 
 def read_reference(model: Any, frozen: Any, batch: AnswerBatch, pictures: Pictures) -> torch.Tensor:
     """The reference's log-probabilities [N, T]: the adapters switched off, or a frozen copy where there are none."""
-    with _reference(model, frozen) as reference:
+    with reference_of(model, frozen) as reference:
         per_place = reference(
             **text_arguments(reference, batch.forward),
             **pictures.arguments(reference, batch),
@@ -136,7 +136,8 @@ def _at(per_place: torch.Tensor, batch: AnswerBatch) -> torch.Tensor:
 
 
 @contextlib.contextmanager
-def _reference(model: Any, frozen: Any) -> Iterator[Any]:
+def reference_of(model: Any, frozen: Any) -> Iterator[Any]:
+    """The reference: the model with its adapters switched off, or a frozen copy where there are none."""
     if frozen is not None:
         yield frozen
         return

@@ -152,10 +152,7 @@ def assess(
     """Rollouts of one batch of answers: scores, and log-probabilities and values before the update."""
     import torch
 
-    sequences = [prompt.sequence(answer.ids) for prompt, answer in zip(prompts, answers, strict=True)]
-    images = [prompt.image for prompt in prompts]
-    on_cpu = sampler.pictures.attach(batch_of(sequences, images, sampler.vocabulary.pad_id))
-    batch = on_cpu.to(next(model.parameters()).device)
+    batch = _answer_batch(model, prompts, answers, sampler)
     settings = sampler.settings
     with torch.no_grad(), torch.autocast(batch.mask.device.type, torch.bfloat16, enabled=settings.bf16):
         logps, values = read_policy(model, batch, sampler.pictures)
@@ -166,6 +163,23 @@ def assess(
         Rollout(number, answer, *(array[row, : len(answer.ids)] for array in arrays), tuple(scores[row]))
         for row, (number, answer) in enumerate(zip(numbers, answers, strict=True))
     ]
+
+
+def scored(
+    model: Any, prompts: Sequence[Prompt], answers: Sequence[Answer], sampler: Sampler
+) -> list[list[float]]:
+    """The scorer's outputs for each answer, and nothing else."""
+    return sampler.scorer.scores(_answer_batch(model, prompts, answers, sampler), answers).float().tolist()
+
+
+def _answer_batch(
+    model: Any, prompts: Sequence[Prompt], answers: Sequence[Answer], sampler: Sampler
+) -> AnswerBatch:
+    """Prompts with their answers, on the model's device."""
+    sequences = [prompt.sequence(answer.ids) for prompt, answer in zip(prompts, answers, strict=True)]
+    images = [prompt.image for prompt in prompts]
+    batch = sampler.pictures.attach(batch_of(sequences, images, sampler.vocabulary.pad_id))
+    return batch.to(next(model.parameters()).device)
 
 
 def keys_of(prompts: Sequence[Prompt], epochs: Sequence[int], seed: int) -> list[int]:

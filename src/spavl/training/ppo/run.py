@@ -15,10 +15,11 @@ from spavl.learning.pairs import Pair
 from spavl.learning.pictures import Pictures
 from spavl.learning.preparing import Prepared, prepare_model, prepare_process
 from spavl.learning.reward_model import RewardModel, load_reward_model
-from spavl.learning.running import train_to_end
+from spavl.learning.running import evaluated, train_to_end
 from spavl.learning.saving import save_adapter, save_model
 from spavl.learning.selecting import select
 from spavl.training.made import Aligned, Source
+from spavl.training.ppo.held_out import HeldOut
 from spavl.training.ppo.objective import PpoObjective
 from spavl.training.ppo.policy import add_value_head, frozen_reference
 from spavl.training.ppo.rollouts import Sampler, prompts_of
@@ -39,6 +40,8 @@ def train_ppo(
 ) -> Aligned:
     """Raise the reward of the policy's own answers to the questions of `pairs`; every rank calls it.
 
+    At the end it answers the questions of `validation`, and so does its reference.
+
     Raises UserError for a model, pairs or a reward model that cannot be used, CheckFailed where a metric leaves its bounds,
     TryAgain where `hooks.stop_asked` was true at an iteration's end (the checkpoint is saved by then).
     """
@@ -48,11 +51,12 @@ def train_ppo(
     dtype = "bfloat16" if settings.bf16 else "float32"
     reward = load_reward_model(_reward_folder(source), dtype, _device(prepared), source.reward_allowed)
     check_same_reading(prepared.processor, reward.processor)
-    chosen = select(pairs, [], prepared)
-    files = {pair.image_id: pair.image for pair in pairs}
+    chosen = select(pairs, validation, prepared)
+    files = {pair.image_id: pair.image for pair in [*pairs, *validation]}
     sampler = _sampler(prepared, reward, settings, source, files, work_folder)
     limit = _longest_prompt(prepared, settings)
     prompts, num_long = prompts_of(chosen.train, limit)
+    held_out, _ = prompts_of(chosen.validation, limit)
     if not prompts:
         raise UserError(
             f"none of the {num_long} prompts leaves room for {settings.ppo.max_new_tokens} answer tokens: {limit} are allowed.",
@@ -64,9 +68,11 @@ def train_ppo(
         prepared.model, objective, process.arguments(objective.num_steps), hooks, limits
     )
     rows = train_to_end(running, resume_from, settings.log_every_steps)
+    rows += evaluated(running, HeldOut(held_out, sampler), rows[-1])
     counts = {
         **chosen.counts,
         "prompts": len(prompts),
+        "validation_prompts": len(held_out),
         "over_long_prompts": num_long,
         "steps": objective.num_steps,
         "trained_parameters": prepared.num_trained,
