@@ -41,7 +41,7 @@ class Minibatch:
 
 
 class PpoObjective:
-    """An `Objective` with a state; the model has scores and a value head (`add_value_head`)."""
+    """An `Objective` with a state; the model has scores, and a value head (`add_value_head`) or a critic (`add_critic`)."""
 
     def __init__(self, prompts: Sequence[Prompt], sampler: Sampler) -> None:
         if not prompts:
@@ -124,7 +124,7 @@ class PpoObjective:
         settings, experience = self._settings, self._experience
         assert experience is not None, "before_step comes first"
         rows = list(forward.numbers)
-        logps, values = read_policy(model, batch, self._sampler.pictures)
+        logps, values = read_policy(model, batch, self._sampler.pictures, self._sampler.critic_pictures)
         width = batch.mask.shape[1]
         old_logps, old_values, advantages, returns = (
             tensor[rows, :width].to(logps.device)

@@ -1,6 +1,6 @@
-"""The policy: a model with a value head, what it says about given answers, and the reference it is held to.
+"""The policy: a model with values, what it says about given answers, and the reference it is held to.
 
-The value head stands on the policy's own trunk. A critic of its own would be a second model of the same size in memory.
+Values come from a head on the policy's own trunk, or from a critic (`critic.py`), a second model of the same size in memory.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from spavl.learning.pictures import Pictures
 from spavl.learning.scoring import add_scoring
 from spavl.learning.tree import NO_ANSWER, Forward, PlainSequence, plain_forward
 from spavl.learning.wrapping import unwrapped, whole_weights
+from spavl.training.ppo.critic import critic_arguments
 
 if TYPE_CHECKING:
     import torch
@@ -73,14 +74,21 @@ def as_batch(forward: Forward, num_answers: int) -> AnswerBatch:
     return AnswerBatch(forward, places, mask)
 
 
-def read_policy(model: Any, batch: AnswerBatch, pictures: Pictures) -> tuple[torch.Tensor, torch.Tensor]:
-    """Log-probabilities in nats and values, both [N, T] float32 and 0 off the mask, from one call of the wrapped model."""
+def read_policy(
+    model: Any, batch: AnswerBatch, pictures: Pictures, of_critic: Pictures | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Log-probabilities in nats and values, both [N, T] float32 and 0 off the mask, from one call of the wrapped model.
+
+    `of_critic` are the pictures of a critic, where values come from one.
+    """
+    for_critic = {} if of_critic is None else critic_arguments(model, batch, of_critic)
     per_place, values = model(
         **text_arguments(model, batch.forward),
         **pictures.arguments(model, batch),
         shift_labels=batch.forward.shift_labels,
         scored=True,
         head_at=batch.places,
+        **for_critic,
     )
     return _at(per_place, batch), values[..., 0].masked_fill(~batch.mask, 0.0)
 

@@ -89,6 +89,7 @@ class Sampler:
     scorer: Scorer
     vocabulary: Vocabulary
     frozen: Any = None  # the reference, where the policy has no adapters
+    critic_pictures: Pictures | None = None  # where values come from a critic of its own
 
 
 def prompts_of(pairs: Sequence[EncodedPair], max_tokens: int) -> tuple[list[Prompt], int]:
@@ -155,7 +156,7 @@ def assess(
     batch = _answer_batch(model, prompts, answers, sampler)
     settings = sampler.settings
     with torch.no_grad(), torch.autocast(batch.mask.device.type, torch.bfloat16, enabled=settings.bf16):
-        logps, values = read_policy(model, batch, sampler.pictures)
+        logps, values = read_policy(model, batch, sampler.pictures, sampler.critic_pictures)
         ref_logps = read_reference(model, sampler.frozen, batch, sampler.pictures)
     scores = sampler.scorer.scores(batch, answers).float().tolist()
     arrays = [tensor.float().cpu().numpy() for tensor in (logps, ref_logps, values)]

@@ -19,6 +19,7 @@ from spavl.learning.running import evaluated, train_to_end
 from spavl.learning.saving import save_adapter, save_model
 from spavl.learning.selecting import select
 from spavl.training.made import Aligned, Source
+from spavl.training.ppo.critic import add_critic, load_critic, without_critic
 from spavl.training.ppo.held_out import HeldOut
 from spavl.training.ppo.objective import PpoObjective
 from spavl.training.ppo.policy import add_value_head, frozen_reference
@@ -47,7 +48,7 @@ def train_ppo(
     """
     process = prepare_process(settings, work_folder, num_threads)
     prepared = prepare_model(source.base, settings, process)
-    add_value_head(prepared.model)
+    _add_values(prepared, source, settings)
     dtype = "bfloat16" if settings.bf16 else "float32"
     reward = load_reward_model(_reward_folder(source), dtype, _device(prepared), source.reward_allowed)
     check_same_reading(prepared.processor, reward.processor)
@@ -82,7 +83,7 @@ def train_ppo(
         "speed": trainer.speed_facts(running),
         "reward_outputs": list(reward.outputs),
     }
-    state = without_head(trainer.final_weights(running))
+    state = without_critic(prepared.model, without_head(trainer.final_weights(running)))
     process_group.leave()
     if process.rank:
         return Aligned(None, None, rows, counts)
@@ -109,11 +110,26 @@ def _sampler(
         num_epochs=settings.num_epochs,
         bf16=settings.bf16,
         seed=settings.seed,
-        **settings.ppo.model_dump(exclude={"max_kl"}),
+        **settings.ppo.model_dump(exclude={"max_kl", "critic"}),
     )
     return Sampler(
-        ppo, pictures, ByRewardModel(reward, of_reward), vocabulary, _frozen(prepared, settings, source)
+        ppo,
+        pictures,
+        ByRewardModel(reward, of_reward),
+        vocabulary,
+        _frozen(prepared, settings, source),
+        of_reward if settings.ppo.critic == "separate" else None,  # which began as that model
     )
+
+
+def _add_values(prepared: Prepared, source: Source, settings: TrainingConfig) -> None:
+    """A head on the policy, or a critic that begins as the reward model, in the precision of the policy's weights."""
+    if settings.ppo.critic == "shared":
+        add_value_head(prepared.model)
+        return
+    dtype = "bfloat16" if settings.bf16 and settings.lora else "float32"
+    folder, cost_weight = _reward_folder(source), settings.ppo.cost_weight
+    add_critic(prepared.model, load_critic(folder, dtype, settings, cost_weight, source.reward_allowed))
 
 
 def _frozen(prepared: Prepared, settings: TrainingConfig, source: Source) -> Any:
