@@ -47,9 +47,11 @@ def hub_folder(spec: TransformersModel, revision: str) -> Path:
     from huggingface_hub import snapshot_download
 
     allowed = allowed_by(spec)
-    fetched = snapshot_download(spec.path, revision=revision, allow_patterns=[*_WANTED, *allowed.names])
-    refuse_unnamed(Path(fetched), spec.name, allowed)
-    return Path(fetched)
+    fetched = Path(snapshot_download(spec.path, revision=revision, allow_patterns=[*_WANTED, *allowed.names]))
+    # where nothing is allowed nothing is opened but safetensors, whatever else an earlier fetch of somebody left in the cache
+    if allowed != NOTHING:
+        refuse_unnamed(fetched, spec.name, allowed)
+    return fetched
 
 
 def refuse_unnamed(folder: Path, name: str, allowed: Allowed) -> None:

@@ -208,6 +208,7 @@ def test_a_hubs_files_are_looked_at_as_a_folders_are(
     assert answer(spec) == answer(named)
     assert base_folder(spec, commit) == snapshot
     (snapshot / "more.bin").write_bytes(b"")
+    assert base_folder(named.model_copy(update={"path": spec.path, "allow_pickles": ()}), commit) == snapshot
     for load in (lambda: answer(spec), lambda: base_folder(spec, commit)):
         with pytest.raises(UserError, match=r"holds 'more\.bin', a pickle"):
             load()
