@@ -44,7 +44,7 @@ bench: $(INSTALLED)  ## measure what the demo world's alignment really does, ove
 bench-ppo: $(INSTALLED)  ## measure whether PPO raises the reward of the demo's policy, over 3 seeds (about 10 minutes)
 	$(BIN)/python tests/benchmarks/demo_ppo.py
 
-bench-training: $(INSTALLED)  ## measure our preference training beside TRL's own trainer (about 40 minutes)
+bench-training: $(INSTALLED)  ## measure training beside TRL's trainer, rollouts beside `generate` (about 45 minutes)
 	$(BIN)/python -m tests.benchmarks.training_speed
 
 lock: $(INSTALLED)  ## resolve pyproject.toml anew into constraints.txt

@@ -1,7 +1,7 @@
 """A tiny policy with prompts about drawn images, and rewards by rule: what the tests of PPO share.
 
 As a program: `python -m tests.toy_ppo FOLDER BASE TRAINING`, one of the ranks that the environment names, trains
-`toy_trainer`; TRAINING is JSON, changes to its settings. Rank 0 leaves its history and the trained weights in FOLDER.
+`toy_trainer`; TRAINING is JSON, changes to its settings, and maybe `critic`. Rank 0 leaves its history and the trained weights in FOLDER.
 """
 
 from __future__ import annotations
@@ -22,10 +22,12 @@ from tests.tiny_llava import build_tiny_llava
 from tests.toy_pairs import toy_pairs
 
 from spavl.config import TrainingConfig
-from spavl.learning import encoding, trainer
+from spavl.learning import base_model, encoding, trainer
 from spavl.learning.pictures import Pictures
 from spavl.learning.preparing import prepare_model, prepare_process
+from spavl.learning.reward_model import prepare_reward_model, save_reward_model
 from spavl.learning.scoring import add_scoring
+from spavl.training.ppo.critic import add_critic, load_critic
 from spavl.training.ppo.objective import PpoObjective
 from spavl.training.ppo.policy import AnswerBatch, add_value_head, frozen_reference
 from spavl.training.ppo.rollouts import Prompt, Sampler, prompts_of
@@ -92,6 +94,16 @@ def build_scene(name: str, folder: Path, *, seed: int = 0, has_values: bool = Tr
     return Scene(vlm, Pictures(vlm.processor, vlm.prompt("red"), files), prompts)
 
 
+def build_scene_with_critic(name: str, folder: Path) -> Scene:
+    """The same, its values from a critic with weights of its own."""
+    scene = build_scene(name, folder, has_values=False)
+    critic = tiny_vlms.build(name, seed=7).model
+    prepare_reward_model(critic, seed=7)
+    add_scoring(scene.model)
+    add_critic(scene.model, critic)
+    return scene
+
+
 def _prompt(vlm: tiny_vlms.TinyVlm, image: str, question: str) -> Prompt:
     (sequence,) = vlm.sequences(tiny_vlms.draw_image(image), {question: ["no"]})
     here = slice(0, sequence.num_prompt)
@@ -111,15 +123,29 @@ def build_base(folder: Path) -> Path:
     return folder
 
 
+def build_reward(base: Path, folder: Path) -> Path:
+    """A reward model with random heads on the base, as the stage `reward` saves one."""
+    model, processor = base_model.load_model(base, "float32"), base_model.load_processor(base)
+    outputs = ("reward", "cost")
+    prepare_reward_model(model, outputs, seed=3)
+    folder.mkdir(parents=True)
+    save_reward_model(model, processor, outputs, folder)
+    return folder
+
+
 def toy_trainer(
     folder: Path,
     base: Path,
     scorer: Any = None,
     hooks: trainer.Hooks | None = None,
     training: dict[str, Any] | None = None,
+    reward: Path | None = None,
     **ppo: Any,
 ) -> Any:
-    """The project's trainer with PPO on a base on disk, 16 prompts; `training` and `ppo` change its settings."""
+    """The project's trainer with PPO on a base on disk, 16 prompts; `training` and `ppo` change its settings.
+
+    With `reward`, the folder of a reward model, values come from a critic that begins as it.
+    """
     settings = TrainingConfig.model_validate(
         {
             "base": {"kind": "transformers", "name": "tiny", "path": str(base), "device": "cpu"},
@@ -131,7 +157,10 @@ def toy_trainer(
     )
     process = prepare_process(settings, folder / "work", num_threads=1)
     prepared = prepare_model(base, settings, process)
-    add_value_head(prepared.model)
+    if reward is None:
+        add_value_head(prepared.model)
+    else:
+        add_critic(prepared.model, load_critic(reward, "float32", settings, 1.0))
     pairs = toy_pairs(folder / f"images-{process.rank}", 16)
     encoded, _ = encoding.usable_pairs(pairs, prepared.encoder, prepared.stop, 400)
     prompts, _ = prompts_of(encoded, 400)
@@ -141,7 +170,8 @@ def toy_trainer(
     never = never_sampled(prepared.config)
     vocabulary = Vocabulary(prepared.layout.pad_id, prepared.stop.ids, never)
     frozen = None if settings.lora else frozen_reference(base, "float32", "sdpa", "cpu")
-    sampler = Sampler(PpoSettings(**ppo), pictures, scorer or ByRule(), vocabulary, frozen)
+    of_critic = None if reward is None else pictures
+    sampler = Sampler(PpoSettings(**ppo), pictures, scorer or ByRule(), vocabulary, frozen, of_critic)
     objective = PpoObjective(prompts, sampler)
     hooks = hooks or trainer.Hooks(lambda *_: None, lambda *_: None, lambda: False)
     return trainer.make_trainer(prepared.model, objective, process.arguments(objective.num_steps), hooks)
@@ -156,10 +186,11 @@ WITH_LORA = {"lora": {"r": 4, "alpha": 8}}
 
 if __name__ == "__main__":
     to, of, changes = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
+    critic = changes.pop("critic", None)  # the folder of the reward model that it begins as
     if changes.get("zero_stage"):
         # compiling it takes minutes; named as a string because `torch` inside that package is torch itself as well
         importlib.import_module("deepspeed.comm.torch").build_shm_op = lambda: None
-    running = toy_trainer(to, of, training=changes, **SHORT_RUN)
+    running = toy_trainer(to, of, training=changes, reward=critic and Path(critic), **SHORT_RUN)
     running.train()
     weights = trainer.final_weights(running)
     if os.environ["RANK"] == "0":

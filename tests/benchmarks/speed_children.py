@@ -110,7 +110,7 @@ def _train(side: Side, job: Job, keeps_memory: bool, connection: Any) -> dict[st
 
     torch.set_num_threads(1)
     if keeps_memory:
-        _keep_freed_memory()
+        keep_freed_memory()
     memory = _Memory(job.device)
     built = side.build(job, side)
     _quiet(built.trainer)
@@ -121,7 +121,7 @@ def _train(side: Side, job: Job, keeps_memory: bool, connection: Any) -> dict[st
     return {"history": history, **memory.peak()}
 
 
-def _keep_freed_memory() -> None:
+def keep_freed_memory() -> None:
     """Tell glibc to map no tensor on its own and to give nothing back; elsewhere nothing happens."""
     trim_threshold, mmap_max = -1, -4  # names of glibc's malloc.h
     with contextlib.suppress(AttributeError):

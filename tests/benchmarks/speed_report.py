@@ -44,6 +44,12 @@ def side_facts(
     }
 
 
+def rollout_facts(seconds: Sequence[Seconds], num_tokens: int) -> dict[str, float]:
+    """Of rounds that each sampled `num_tokens` new tokens."""
+    wall_s, cpu_s = (statistics.median(getattr(one, name) for one in seconds) for name in ("wall_s", "cpu_s"))
+    return {"tokens_per_s": num_tokens / wall_s, "seconds": wall_s, "cpu_seconds": cpu_s}
+
+
 def loss_difference(ours: Sequence[Mapping[str, float]], others: Sequence[Mapping[str, float]]) -> dict:
     """Largest relative difference of the logged numbers over all steps that both trained, and how far the loss moved."""
     steps = list(zip(ours, others, strict=False))
@@ -80,6 +86,8 @@ def show(result: Mapping[str, Any]) -> None:
         _show_shape(console, shape)
     for name, rows in result.get("ablation", {}).items():
         _show_ablation(console, name, rows)
+    for compared in result.get("rollouts", ()):
+        _show_rollouts(console, compared)
 
 
 def _machine(machine: Mapping[str, Any]) -> str:
@@ -148,3 +156,24 @@ def _show_ablation(console: Any, name: str, rows: Sequence[Mapping[str, Any]]) -
         cells = (f"{row['median']:.2f}x", spread, f"{row['cpu_median']:.2f}x", f"{row['memory_mb']:,.0f}")
         table.add_row(row["variant"], row["against"], *cells)
     console.print(table)
+
+
+def _show_rollouts(console: Any, compared: Mapping[str, Any]) -> None:
+    from rich.table import Table
+
+    table = Table(title=compared["title"], title_justify="left", title_style="bold")
+    columns = ("sampling by", "new tokens/s", "s", "CPU s", "times as fast", "rounds", "by CPU time", "goal")
+    for column in columns:
+        table.add_column(column, justify="left" if column == "sampling by" else "right")
+    for name, side in compared["sides"].items():
+        cells = (f"{side['tokens_per_s']:.1f}", f"{side['seconds']:.2f}", f"{side['cpu_seconds']:.2f}")
+        table.add_row(name, *cells, *_ratio_cells(compared["ratio"].get(name)))
+    console.print(table)
+
+
+def _ratio_cells(seen: Mapping[str, Any] | None) -> tuple[str, ...]:
+    if seen is None:
+        return ()
+    spread = f"{seen['min']:.2f} to {seen['max']:.2f}"
+    met = {None: "", True: "met", False: "MISSED"}[seen["met"]]
+    return f"{seen['median']:.2f}x", spread, f"{seen['cpu_median']:.2f}x", met

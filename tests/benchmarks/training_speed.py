@@ -2,10 +2,12 @@
 
     python -m tests.benchmarks.training_speed --shape all --rounds 5
     python -m tests.benchmarks.training_speed --device cuda --shape llava-7b
+    python -m tests.benchmarks.training_speed --shape rollouts
 
 Both train the same LLaVA with random weights on identical batches in identical order, each in a process of its own, taking
 turns step by step. Printed are median ratios with their spread, samples/s, peak memory, the difference of the losses, what
-each of our parts brings, where the rest of our time goes; and at the end everything as one line of JSON.
+each of our parts brings, where the rest of our time goes, how fast PPO's rollouts are beside `generate`; and at the end
+everything as one line of JSON.
 
 TRL 1.16 lets its head read every position where there is no Triton, and only the answers' where there is. So on a CPU it is
 measured twice: as it runs, and with the head as on a GPU, which says more about a GPU. Exit code 1 where losses differ or a
@@ -21,6 +23,7 @@ import os
 import sys
 import tempfile
 import warnings
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -29,7 +32,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-from tests.benchmarks import speed_flops, speed_report
+from tests.benchmarks import speed_flops, speed_report, speed_rollouts
 from tests.benchmarks.speed_bench import Bench
 from tests.benchmarks.speed_shapes import SHAPES, tiny
 
@@ -39,7 +42,9 @@ GROUPS = {
     "all": ("paper-3", "paper-1", "worst"),
     "paper": ("paper-3", "paper-1"),
     "both-ways": ("paper-3", BIG),  # sides that take turns, and sides one after the other: for --dry
+    "rollouts": (),
 }
+WITH_ROLLOUTS = ("all", "both-ways", "rollouts")
 
 
 def main() -> int:
@@ -51,9 +56,11 @@ def main() -> int:
     result = speed_report.rounded(_measure(options))
     speed_report.show(result)
     if options.save:
-        RESULT.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+        _save(result)
     print(json.dumps(result))
-    return 0 if all(_is_good(shape) for shape in result["shapes"]) else 1
+    is_good = [_is_good(shape) for shape in result["shapes"]]
+    is_good += [speed_rollouts.is_good(compared) for compared in result.get("rollouts", ())]
+    return 0 if all(is_good) else 1
 
 
 def _options() -> argparse.Namespace:
@@ -71,6 +78,14 @@ def _options() -> argparse.Namespace:
     if options.dry:
         options.device, options.save = "cpu", False
     return options
+
+
+def _save(result: dict[str, Any]) -> None:
+    """Keep the result; rollouts that were measured alone take their place beside the trainings that were kept before."""
+    if not result["shapes"] and RESULT.exists():
+        alone = {"rollouts": result["rollouts"], "rollouts_machine": result["machine"]}
+        result = json.loads(RESULT.read_text("utf-8")) | alone
+    RESULT.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
 
 
 def _import_all() -> None:
@@ -95,7 +110,8 @@ def _import_all() -> None:
 
 def _measure(options: argparse.Namespace) -> dict[str, Any]:
     shapes = [SHAPES[name] for name in GROUPS.get(options.shape, (options.shape,))]
-    dtype = "bfloat16" if options.shape == BIG and not options.dry else "float32"
+    is_half = options.shape == BIG or (options.device != "cpu" and options.shape == "rollouts")
+    dtype = "bfloat16" if is_half and not options.dry else "float32"
     size = 256 if options.dry else 2048 if options.device == "cpu" else 8192
     machine = _machine(options.device, dtype, size)
     result: dict[str, Any] = {"has_run": not options.dry, "machine": machine}
@@ -111,13 +127,25 @@ def _measure(options: argparse.Namespace) -> dict[str, Any]:
             weighs=not options.dry,
         )
         result["shapes"] = [bench.compare(shape) for shape in shapes]
-        if options.lora and not shapes[0].is_7b:
+        is_small = bool(shapes) and not shapes[0].is_7b
+        if options.lora and is_small:
             result["shapes"].append(bench.compare(shapes[0], lora=True))
-        if options.ablation and not shapes[0].is_7b:
+        if options.ablation and is_small:
             result["ablation"] = {shapes[0].name: bench.ablate(shapes[0])}
-    if options.dry or options.shape != BIG:
+        if options.shape in WITH_ROLLOUTS:
+            result["rollouts"] = speed_rollouts.measured(_rollout_job(options, Path(scratch) / "rollouts"))
+    if options.dry or options.shape not in (BIG, "rollouts"):
         result[BIG] = _planned()
     return result
+
+
+def _rollout_job(options: argparse.Namespace, folder: Path) -> speed_rollouts.RolloutJob:
+    """On a GPU with the sizes of LLaVA-1.5-7B in bfloat16, as its trainings are."""
+    is_small = options.device == "cpu"
+    shape = SHAPES["paper-3" if is_small else BIG]
+    dtype = "float32" if is_small else "bfloat16"
+    job = speed_rollouts.RolloutJob(shape, folder, options.device, dtype, options.rounds)
+    return replace(job, shape=tiny(shape), goal=None) if options.dry else job
 
 
 def _planned() -> dict[str, Any]:

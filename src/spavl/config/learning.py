@@ -115,12 +115,16 @@ class PpoConfig(Section):
     clip: float = Field(0.2, gt=0, description="Clip of the probability ratio.")
     value_clip: float = Field(0.2, gt=0, description="Clip of a value's change.")
     value_weight: float = Field(0.1, ge=0, description="Weight of the value loss.")
+    critic: Literal["shared", "separate"] = Field(
+        "shared",
+        description="Values from a head on the policy, or from a second model that begins as the reward model (SPA-VL's way) and "
+        "takes as much memory as the policy.",
+    )
     kl_coef: float = Field(0.1, ge=0, description="Reward taken off per nat of KL to the base.")
     kl_target: float | None = Field(
         None,
         gt=0,
-        description="Nats per answer that an adaptive coefficient aims at; unset keeps it fixed. It is in no "
-        "checkpoint: a run with it begins anew after a kill.",
+        description="Nats per answer that an adaptive coefficient aims at, from kl_coef on; unset keeps it fixed.",
     )
     cost_weight: float = Field(
         1.0, ge=0, description="Weight of the reward model's cost, where it has one: reward - this x cost."

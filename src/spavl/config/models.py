@@ -87,6 +87,12 @@ class TransformersModel(Section):
         "float32", description="Precision of the weights."
     )
     batch_size: int = Field(32, ge=1, description="Requests per generate call.")
+    allow_pickles: tuple[str, ...] = Field(
+        (), description="Pickle files of the model, by name, that may be loaded: weights without safetensors."
+    )
+    allow_code: tuple[str, ...] = Field(
+        (), description="The model's *.py files, all by name, that may be run; unset runs none."
+    )
 
 
 class FakeModel(Section):

@@ -1,6 +1,6 @@
 """Which revision a model has: part of every row's id, resolved once per run by the plan.
 
-A model in a folder is identified by its files. Pickle weights are refused: loading one runs whatever code it holds.
+A model in a folder is identified by its files. Pickles and code are refused where the profile does not name them (`files.py`).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spavl.errors import UserError
+from spavl.inference.files import NOTHING, Allowed, allowed_by, refuse_unnamed
 
 if TYPE_CHECKING:
     from spavl.config import ModelSpec, TransformersModel, VllmModel
@@ -23,7 +24,6 @@ _MODEL_SUFFIXES = {
     ".model",
     ".txt",
 }  # config, tokenizer, processor, weights
-_PICKLE_SUFFIXES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"}
 _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*(/[\w.-]+)?$")
 _BLOCK_BYTES = 1 << 20
 
@@ -31,7 +31,7 @@ _BLOCK_BYTES = 1 << 20
 def resolve_revision(spec: ModelSpec) -> str:
     """The revision of a model: as pinned in the config, or a hash over the files of a folder.
 
-    Raises UserError for a folder that is missing, has no safetensors or has pickle weights, and for a hub id unpinned.
+    Raises UserError for a folder that is missing, has no weights or pickles that are not named, and for a hub id unpinned.
     """
     if spec.kind == "transformers":
         return _revision_of_transformers(spec)
@@ -75,40 +75,28 @@ def folder_of(spec: TransformersModel) -> Path | None:
     )
 
 
-def folder_revision(folder: Path, name: str) -> str:
-    """`files-` and 16 hex digits over names and bytes of the model's files, read in blocks of 1 MiB."""
-    files = sorted(file for file in folder.iterdir() if file.is_file())
-    _refuse_unsafe(files, folder, name)
+def folder_revision(folder: Path, name: str, allowed: Allowed = NOTHING) -> str:
+    """`files-` and 16 hex digits over names and bytes of the model's files, read in blocks of 1 MiB; allowed ones too."""
+    refuse_unnamed(folder, name, allowed)
     digest = hashlib.sha256()
-    for file in files:
-        if file.suffix in _MODEL_SUFFIXES:
-            digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())
-            with open(file, "rb") as stream:
-                while block := stream.read(_BLOCK_BYTES):
-                    digest.update(block)
+    of_model = {file.name for file in folder.iterdir() if file.is_file() and file.suffix in _MODEL_SUFFIXES}
+    named = {name for name in allowed.names if (folder / name).is_file()}
+    for in_folder in sorted(of_model | named):
+        file = folder / in_folder
+        digest.update(f"{in_folder}\0{file.stat().st_size}\0".encode())
+        with open(file, "rb") as stream:
+            while block := stream.read(_BLOCK_BYTES):
+                digest.update(block)
     return FILES_PREFIX + digest.hexdigest()[:16]
 
 
 def _revision_of_transformers(spec: TransformersModel) -> str:
     folder = folder_of(spec)
     if folder is not None:
-        return folder_revision(folder, spec.name)
+        return folder_revision(folder, spec.name, allowed_by(spec))
     if not spec.revision:
         raise UserError(
             f"model {spec.name!r}: {spec.path!r} is a hub id without a revision.",
             next_step="Set `revision` to the commit of the weights, or `path` to a folder that exists.",
         )
     return spec.revision
-
-
-def _refuse_unsafe(files: list[Path], folder: Path, name: str) -> None:
-    pickles = [file.name for file in files if file.suffix in _PICKLE_SUFFIXES]
-    if pickles:
-        raise UserError(
-            f"model {name!r}: {folder} holds {pickles[0]!r}, a pickle; loading one can run any code.",
-            next_step="Save the weights with save_pretrained (safetensors) and remove that file.",
-        )
-    if not any(file.suffix == ".safetensors" for file in files):
-        raise UserError(
-            f"model {name!r}: {folder} has no .safetensors file.", next_step="Save it with save_pretrained."
-        )

@@ -1,6 +1,6 @@
 """A model run in this process with transformers, on CPU or GPU: the embedded default.
 
-Safetensors only, no remote code, no network for a folder. Images go through the Pillow processors on every machine,
+Safetensors only and no code of the model's own, where the profile names neither; no network for a folder. Images go through the Pillow processors on every machine,
 because torchvision's give other pixels.
 """
 
@@ -13,6 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from spavl.errors import UserError
 from spavl.inference.batches import batches, noise_seed
+from spavl.inference.files import (
+    NOTHING,
+    allowed_by,
+    code_arguments,
+    code_explained,
+    hub_folder,
+    weights_arguments,
+)
 from spavl.inference.prompts import Prompt, Unusable, encode, make_prompt
 from spavl.inference.request import Answer, Request, Sampling
 from spavl.inference.revision import FILES_PREFIX, folder_of, folder_revision
@@ -127,7 +135,7 @@ class TransformersBackend:
         """Raise UserError where the folder is not the one the plan saw: its rows would carry a wrong revision."""
         if self._folder is None or not self.revision.startswith(FILES_PREFIX):
             return
-        found = folder_revision(self._folder, self.name)
+        found = folder_revision(self._folder, self.name, allowed_by(self._spec))
         if found != self.revision:
             raise UserError(
                 f"model {self.name!r}: {self._folder} is now {found}; the plan says {self.revision}.",
@@ -135,24 +143,30 @@ class TransformersBackend:
             )
 
     def _load(self) -> tuple[Any, Any]:
+        from pickle import UnpicklingError  # what torch's loader for weights alone raises
+
         import torch
         from safetensors import SafetensorError
         from transformers import AutoModelForImageTextToText, AutoProcessor
         from transformers.utils import logging
 
         logging.disable_progress_bar()
-        source = str(self._folder or self._spec.path)
-        common: dict[str, Any] = {"trust_remote_code": False}
-        common |= {"local_files_only": True} if self._folder else {"revision": self.revision}
+        allowed, folder = allowed_by(self._spec), self._folder
+        if folder is None and allowed != NOTHING:
+            folder = hub_folder(self._spec, self.revision)  # where it can be seen that nothing else is in it
+        source = str(folder or self._spec.path)
+        common: dict[str, Any] = code_arguments(allowed)
+        common |= {"local_files_only": True} if folder else {"revision": self.revision}
         weights = {
-            "use_safetensors": True,
+            **weights_arguments(folder, allowed),
             "dtype": getattr(torch, self._spec.dtype),
             "output_loading_info": True,
         }
         try:
-            processor = AutoProcessor.from_pretrained(source, backend="pil", **common)
-            model, report = AutoModelForImageTextToText.from_pretrained(source, **weights, **common)
-        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+            with code_explained(f"model {self.name!r}"):
+                processor = AutoProcessor.from_pretrained(source, backend="pil", **common)
+                model, report = AutoModelForImageTextToText.from_pretrained(source, **weights, **common)
+        except (OSError, ValueError, RuntimeError, SafetensorError, UnpicklingError) as error:
             first_line = str(error).strip().partition("\n")[0][:300]
             raise UserError(f"model {self.name!r}: {source} cannot be loaded: {first_line}") from error
         self._refuse_missing(report["missing_keys"])

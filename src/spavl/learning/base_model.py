@@ -7,19 +7,30 @@ trained and switching the adapters off gives back exactly the base model, which 
 
 from __future__ import annotations
 
+import contextlib
+import pickle
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from spavl.config import ModelSpec, TransformersModel
 from spavl.errors import UserError
+from spavl.inference.files import (
+    NOTHING,
+    Allowed,
+    allowed_by,
+    code_arguments,
+    code_explained,
+    hub_folder,
+    weights_arguments,
+)
 from spavl.inference.revision import folder_of, folder_revision
 
 # names of submodules in transformers' vision-language models; a projector may lie inside the tower's module (Qwen's merger)
 PROJECTORS = {"multi_modal_projector", "connector", "merger", "deepstack_merger_list", "modality_projection"}
 TOWERS = {"vision_tower", "vision_model", "visual"}
 HEADS = {"lm_head"}  # TRL reads its weight directly, so an adapter on it would never be trained
-
-_WANTED = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
 
 
 def part_of(name: str) -> str:
@@ -41,16 +52,14 @@ def transformers_base(base: ModelSpec | None) -> TransformersModel:
 
 
 def base_folder(base: TransformersModel, revision: str) -> Path:
-    """The local folder with the base's files; a hub id is fetched at `revision`, without its pickles.
+    """The local folder with the base's files; a hub id is fetched at `revision`, without pickles and code that are not named.
 
-    Raises UserError where a folder's files are not those that the plan pinned, or hold a pickle.
+    Raises UserError where a folder's files are not those that the plan pinned, or hold a pickle that is not named.
     """
     folder = folder_of(base)
     if folder is None:
-        from huggingface_hub import snapshot_download
-
-        return Path(snapshot_download(base.path, revision=revision, allow_patterns=_WANTED))
-    seen = folder_revision(folder, base.name)
+        return hub_folder(base, revision)
+    seen = folder_revision(folder, base.name, allowed_by(base))
     if seen != revision:
         raise UserError(
             f"the files of base model {base.name!r} are {seen}, and this run was planned with {revision}.",
@@ -59,11 +68,12 @@ def base_folder(base: TransformersModel, revision: str) -> Path:
     return folder
 
 
-def load_processor(folder: Path) -> Any:
+def load_processor(folder: Path, allowed: Allowed = NOTHING) -> Any:
     """The model's processor; raises UserError where the folder has none for images."""
     from transformers import AutoProcessor, ProcessorMixin
 
-    processor = AutoProcessor.from_pretrained(folder, backend="pil", trust_remote_code=False)
+    with code_explained(f"the processor in {folder.name!r}"):
+        processor = AutoProcessor.from_pretrained(folder, backend="pil", **code_arguments(allowed))
     if not isinstance(processor, ProcessorMixin) or not hasattr(processor, "image_processor"):
         raise UserError(
             f"the base model in {folder.name!r} has no image processor; a vision-language model is needed."
@@ -71,23 +81,28 @@ def load_processor(folder: Path) -> Any:
     return processor
 
 
-def load_model(folder: Path, dtype: str, attention: str = "sdpa") -> Any:
-    """The model's weights in `dtype`, dropout off, the vision tower frozen; raises UserError for pickles or no tower."""
+def load_model(folder: Path, dtype: str, attention: str = "sdpa", allowed: Allowed = NOTHING) -> Any:
+    """The model's weights in `dtype`, dropout off, the vision tower frozen; raises UserError for weights, or code, that may
+    not be loaded, and without a tower.
+    """
     import torch
     from transformers import AutoModelForImageTextToText
 
-    if not any(folder.glob("*.safetensors")):  # pickles are not even fetched from the hub
+    # pickles that are not named are not even fetched from the hub
+    if not allowed.pickles and not any(folder.glob("*.safetensors")):
         raise UserError(
             f"the base model in {folder.name!r} has no .safetensors file; weights as pickles are refused, since loading one can run any code.",
-            next_step="Save it with save_pretrained, or name a revision that has safetensors.",
+            next_step="Save it with save_pretrained, name a revision that has safetensors, or name the pickles that you trust in "
+            "`allow_pickles` of this model in the profile.",
         )
-    model = AutoModelForImageTextToText.from_pretrained(
-        folder,
-        dtype=getattr(torch, dtype),
-        attn_implementation=attention,
-        use_safetensors=True,
-        trust_remote_code=False,
-    )
+    with code_explained(f"the base model in {folder.name!r}"), _pickles_explained(folder):
+        model = AutoModelForImageTextToText.from_pretrained(
+            folder,
+            dtype=getattr(torch, dtype),
+            attn_implementation=attention,
+            **weights_arguments(folder, allowed),
+            **code_arguments(allowed),
+        )
     if not any(part_of(name) == "vision" for name, _ in model.named_parameters()):
         raise UserError(
             f"no vision tower was found in the base model ({type(model).__name__}).",
@@ -98,6 +113,32 @@ def load_model(folder: Path, dtype: str, attention: str = "sdpa") -> Any:
         if part_of(name) == "vision":
             parameter.requires_grad_(False)
     return model
+
+
+def stored_dtype(folder: Path, allowed: Allowed) -> Any:
+    """The precision of the base's files, float32 where they do not say."""
+    import torch
+    from transformers import AutoConfig
+
+    return AutoConfig.from_pretrained(folder, **code_arguments(allowed)).dtype or torch.float32
+
+
+def copy_code(folder: Path, to: Path, allowed: Allowed) -> None:
+    """Put the code that a base needs beside what was made of it: its config names it."""
+    for name in allowed.code:
+        (to / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(folder / name, to / name)
+
+
+@contextlib.contextmanager
+def _pickles_explained(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except pickle.UnpicklingError as error:
+        raise UserError(
+            f"the base model in {folder.name!r} has a pickle with more than weights in it, which is not loaded even where it is named.",
+            next_step="Save the weights alone, best with save_pretrained.",
+        ) from error
 
 
 def switch_off_dropout(model: Any) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import torch
@@ -55,5 +55,18 @@ class Objective(Protocol):
         ...
 
     def may_save_after(self, step: int) -> bool:
-        """Whether a checkpoint after `step` (1-based) updates can be gone on from without anything but model and optimizer."""
+        """Whether a checkpoint after `step` (1-based) updates can be gone on from: nothing is lost that it does not hold."""
+        ...
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """An objective that learns something beside the model; a checkpoint holds it, and a resumed run begins with it."""
+
+    def state(self) -> dict[str, Any]:
+        """What the next step needs of those before it: plain JSON, the same on every rank."""
+        ...
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Begin with it; raises ValueError where something is missing."""
         ...

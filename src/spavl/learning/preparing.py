@@ -172,8 +172,9 @@ def prepare_process(settings: LearningConfig, work_folder: Path, num_threads: in
 
 def prepare_model(base: Path, settings: LearningConfig, process: Process) -> Prepared:
     """Load the base and make it ready; raises UserError where it cannot be trained."""
-    processor = base_model.load_processor(base)
-    model = base_model.load_model(base, _dtype(settings), settings.attention)
+    allowed = base_model.allowed_by(base_model.transformers_base(settings.base))
+    processor = base_model.load_processor(base, allowed)
+    model = base_model.load_model(base, _dtype(settings), settings.attention, allowed)
     return make_ready(model, processor, settings, process)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spavl.errors import UserError
+from spavl.inference.files import NOTHING, Allowed, code_arguments
 from spavl.learning.heads import add_head, head_of, text_arguments, without_head
 from spavl.learning.tree import Forward
 from spavl.learning.wrapping import unwrapped, whole_weights
@@ -117,14 +118,21 @@ def save_reward_model(
     (folder / HEAD_CONFIG).write_text(json.dumps(config, indent=1) + "\n", "utf-8")
 
 
-def load_reward_model(folder: Path, dtype: str, device: str = "cpu") -> RewardModel:
-    """The reward model in `folder`, frozen, its head in float32; raises UserError where a part of it is missing."""
+def load_reward_model(
+    folder: Path, dtype: str, device: str = "cpu", allowed: Allowed = NOTHING
+) -> RewardModel:
+    """The reward model in `folder`, frozen, its head in float32; raises UserError where a part of it is missing.
+
+    `allowed` is what its base was allowed: its weights are safetensors, its code is the base's.
+    """
     outputs = _read_outputs(folder)
     with whole_weights():
-        model = _load_trunk(folder, dtype)
+        model = _load_trunk(folder, dtype, allowed)
     head = add_head(model, len(outputs))
     head.load_state_dict(_read_head(folder, head.state_dict()))
-    return RewardModel(model.to(device).eval().requires_grad_(False), _load_processor(folder), outputs)
+    return RewardModel(
+        model.to(device).eval().requires_grad_(False), _load_processor(folder, allowed), outputs
+    )
 
 
 def _read_outputs(folder: Path) -> tuple[str, ...]:
@@ -152,7 +160,7 @@ def _read_head(folder: Path, expected: Mapping[str, torch.Tensor]) -> dict[str, 
     return head
 
 
-def _load_trunk(folder: Path, dtype: str) -> Any:
+def _load_trunk(folder: Path, dtype: str, allowed: Allowed) -> Any:
     import torch
     from safetensors import SafetensorError
     from transformers import AutoModelForImageTextToText
@@ -162,7 +170,7 @@ def _load_trunk(folder: Path, dtype: str) -> Any:
             folder,
             dtype=getattr(torch, dtype),
             use_safetensors=True,
-            trust_remote_code=False,
+            **code_arguments(allowed),
             local_files_only=True,
             output_loading_info=True,
         )
@@ -175,11 +183,11 @@ def _load_trunk(folder: Path, dtype: str) -> Any:
     return model
 
 
-def _load_processor(folder: Path) -> Any:
+def _load_processor(folder: Path, allowed: Allowed) -> Any:
     from transformers import AutoProcessor
 
     return AutoProcessor.from_pretrained(
-        folder, backend="pil", trust_remote_code=False, local_files_only=True
+        folder, backend="pil", local_files_only=True, **code_arguments(allowed)
     )
 
 

@@ -49,22 +49,21 @@ def save_model(
     prepared: Prepared, state: Mapping[str, Any], base: Path, settings: LearningConfig, folder: Path
 ) -> Path:
     """The whole model in the precision of the base's files, and its processor."""
-    import torch
-    from transformers import AutoConfig
     from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
     unset_hf_deepspeed_config()  # or the fresh copy would be split over the ranks
-    model = with_adapters(base_model.load_model(base, "float32"), settings)
+    allowed = base_model.allowed_by(base_model.transformers_base(settings.base))
+    model = with_adapters(base_model.load_model(base, "float32", allowed=allowed), settings)
     unknown = model.load_state_dict(dict(state), strict=False).unexpected_keys
     assert not unknown, f"trained weights without a place: {unknown[:3]}"
     if settings.lora:
         model = model.merge_and_unload()
-    stored = AutoConfig.from_pretrained(base, trust_remote_code=False).dtype or torch.float32
-    model.to(stored).save_pretrained(folder)
+    model.to(base_model.stored_dtype(base, allowed)).save_pretrained(folder)  # always as safetensors
     prepared.processor.save_pretrained(folder)
     for name in ("config.json", "generation_config.json"):  # training changes both: no cache, other padding
         if (base / name).is_file():
             shutil.copyfile(base / name, folder / name)
+    base_model.copy_code(base, folder, allowed)
     return folder
 
 

@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import math
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from spavl.config import LearningConfig
-from spavl.errors import CheckFailed, TryAgain
+from spavl.errors import TryAgain
 from spavl.learning import process_group
-from spavl.learning.metrics import first_not_finite
-from spavl.learning.objective import Objective, StepLoss
+from spavl.learning.limits import Limits, refuse_divergence
+from spavl.learning.objective import Objective, Stateful, StepLoss
 from spavl.learning.speed import Speed, flops_per_token, peak_flops, peak_memory_gb
 
 WEIGHTS = "model.safetensors"  # of a checkpoint: only what is trained, under the names it has in memory
 STATE = "trainer_state.json"  # of a checkpoint
+OBJECTIVE_STATE = "objective_state.json"  # of a checkpoint: what an objective learns beside the model
 _NOT_NEEDED_TO_RESUME = ("training_args.bin", "README.md", "zero_to_fp32.py", "zero_to_torch.py")
 TENSORBOARD = "tensorboard"  # the tracker, and its folder beside the checkpoints'
 
@@ -35,15 +36,6 @@ class Hooks:
     on_checkpoint: Callable[[Path, int], None]  # a whole checkpoint's folder, its step; on every rank
     on_progress: Callable[[int, int, str], None]  # steps done, steps in all, a note
     stop_asked: Callable[[], bool]  # looked at after each step
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a metric may be; a run that leaves them stops. Mean over one step's pairs."""
-
-    max_loss: float | None = None
-    max_chosen_fall: float | None = None  # nats per answer below the reference: likelihood displacement
-    max_kl: float | None = None  # nats per token
 
 
 def trainer_arguments(
@@ -83,14 +75,14 @@ def trainer_arguments(
 
 
 def make_trainer(
-    model: Any, objective: Objective, arguments: Any, hooks: Hooks, limits: Limits = Limits()
+    model: Any, objective: Objective, arguments: Any, hooks: Hooks, limits: Limits | None = None
 ) -> Any:
     """The trainer, ready for `train`."""
     from transformers import PrinterCallback
 
     trainer = _trainer_class()(model=model, args=arguments, train_dataset=_Steps(objective, 0, 1))
     trainer.prepare_objective(objective)
-    trainer.add_callback(_loop_callback(objective, hooks, limits, trainer))
+    trainer.add_callback(_loop_callback(objective, hooks, limits or Limits(), trainer))
     trainer.remove_callback(PrinterCallback)
     if TENSORBOARD in arguments.report_to:
         _place_tensorboard(trainer, Path(arguments.output_dir).parent / TENSORBOARD)
@@ -155,6 +147,17 @@ def restore_weights(model: Any, checkpoint: Path) -> None:
     model.load_state_dict(saved, strict=False)
 
 
+def _save_objective(objective: Objective, checkpoint: Path) -> None:
+    if isinstance(objective, Stateful):
+        (checkpoint / OBJECTIVE_STATE).write_text(json.dumps(objective.state()) + "\n", "utf-8")
+
+
+def _restore_objective(objective: Objective, checkpoint: Path) -> None:
+    if isinstance(objective, Stateful):
+        path = checkpoint / OBJECTIVE_STATE
+        objective.restore(json.loads(path.read_text("utf-8")) if path.is_file() else {})
+
+
 class _Steps:
     """The data set: item n is this rank's forwards of step n."""
 
@@ -183,6 +186,11 @@ def _trainer_class() -> type:
             self._done = [0.0, 0.0]  # samples and tokens of this rank since the last log
             peak = peak_flops(self.args.device, self.args.world_size) if self.args.bf16 else None
             self.speed = Speed(flops_per_token(self.model), peak)
+
+        def train(self, resume_from_checkpoint: str | None = None, **options: Any) -> Any:
+            if resume_from_checkpoint:
+                _restore_objective(self._objective, Path(resume_from_checkpoint))
+            return super().train(resume_from_checkpoint, **options)
 
         def get_train_dataloader(self) -> DataLoader:
             # not through accelerate, which would deal whole steps to ranks: here every rank has its share of each
@@ -323,7 +331,7 @@ def _loop_callback(objective: Objective, hooks: Hooks, limits: Limits, trainer: 
                 control.should_training_stop = True
 
         def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **kwargs: Any) -> None:
-            _refuse_divergence(logs, state.global_step, limits)
+            refuse_divergence(logs, state.global_step, limits)
             if "loss" in logs:
                 hooks.on_progress(state.global_step, state.max_steps, _note(logs))
 
@@ -331,6 +339,8 @@ def _loop_callback(objective: Objective, hooks: Hooks, limits: Limits, trainer: 
             folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
             for name in _NOT_NEEDED_TO_RESUME:
                 (folder / name).unlink(missing_ok=True)
+            if args.should_save:
+                _save_objective(objective, folder)
             hooks.on_checkpoint(folder, state.global_step)
 
     return Loop()
@@ -353,29 +363,3 @@ def _any_rank(trainer: Any, is_asked: bool) -> bool:
 
     asked = torch.tensor(float(is_asked), device=trainer.args.device)
     return bool(trainer.accelerator.reduce(asked, "sum") > 0)
-
-
-def _refuse_divergence(logs: Mapping[str, float], step: int, limits: Limits) -> None:
-    """Raise CheckFailed where a value shows that training has gone astray."""
-    name = first_not_finite(logs)
-    if name is not None:
-        what = "not a number" if math.isnan(logs[name]) else "infinite"
-        raise CheckFailed(
-            f"training diverged: {name} is {what} at step {step}; every step needs a finite one.",
-            next_step="Lower training.learning_rate or raise training.warmup_steps, and start a new run.",
-        )
-    for seen, limit, words, setting in (
-        (logs.get("loss"), limits.max_loss, "the loss is", "max_loss"),
-        (
-            -logs["logps/chosen_change"] if "logps/chosen_change" in logs else None,
-            limits.max_chosen_fall,
-            "the chosen answers' mean log-probability fell below the reference by",
-            "max_chosen_fall_nats",
-        ),
-        (logs.get("kl"), limits.max_kl, "KL to the reference is", "max_kl_nats"),
-    ):
-        if seen is not None and limit is not None and seen > limit:
-            raise CheckFailed(
-                f"training left its bounds at step {step}: {words} {seen:.4g}, allowed are {limit:.4g}.",
-                next_step=f"Lower training.learning_rate, raise training.sft_weight or training.{setting}, and start a new run.",
-            )

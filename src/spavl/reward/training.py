@@ -9,6 +9,7 @@ from typing import Any
 
 from spavl.config import RewardConfig
 from spavl.learning import base_model, process_group, trainer
+from spavl.learning.limits import Limits
 from spavl.learning.pair_steps import Course, PairSteps
 from spavl.learning.pairs import Pair
 from spavl.learning.pictures import Pictures
@@ -56,7 +57,7 @@ def train_reward(
     kept = prepared.kept_features(base_revision, files, work_folder)
     pictures = Pictures(prepared.processor, prepared.prompt, files, kept)
     objective = _objective(chosen.train, settings, prepared, pictures, outputs, settings.num_epochs)
-    limits = trainer.Limits(settings.max_loss)
+    limits = Limits(settings.max_loss, section="reward")
     running = trainer.make_trainer(
         prepared.model, objective, process.arguments(objective.num_steps), hooks, limits
     )
@@ -99,14 +100,14 @@ def _save(
     folder: Path,
 ) -> Path:
     """The whole reward model, from the trained weights in float32 on a fresh copy of the base."""
-    import torch
-    from transformers import AutoConfig
     from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
     unset_hf_deepspeed_config()  # or the fresh copy would be split over the ranks
-    fresh = with_adapters(base_model.load_model(base, "float32"), settings)
+    allowed = base_model.allowed_by(base_model.transformers_base(settings.base))
+    fresh = with_adapters(base_model.load_model(base, "float32", allowed=allowed), settings)
     prepare_reward_model(fresh, outputs, settings.seed)
-    stored = AutoConfig.from_pretrained(base, trust_remote_code=False).dtype or torch.float32
+    stored = base_model.stored_dtype(base, allowed)
     folder.mkdir(parents=True)
     save_reward_model(restored(fresh, state), prepared.processor, outputs, folder, stored)
+    base_model.copy_code(base, folder, allowed)
     return folder

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from spavl.config import TrainingConfig
 from spavl.learning import process_group, trainer
+from spavl.learning.limits import Limits
 from spavl.learning.pairs import Pair
 from spavl.learning.pictures import Pictures
 from spavl.learning.preparing import Prepared, Process, prepare_model, prepare_process
@@ -52,7 +53,7 @@ def train_dpo(
     pictures = Pictures(prepared.processor, prepared.prompt, files, kept)
     references = _references([*chosen.train, *chosen.validation], prepared, source, pictures, process)
     objective = DpoObjective(chosen.train, settings, prepared.layout, pictures, references)
-    limits = trainer.Limits(settings.max_loss, settings.max_chosen_fall_nats)
+    limits = Limits(settings.max_loss, settings.max_chosen_fall_nats)
     running = trainer.make_trainer(
         prepared.model, objective, process.arguments(objective.num_steps), hooks, limits
     )

@@ -11,9 +11,10 @@ from spavl.config import TrainingConfig
 from spavl.errors import UserError
 from spavl.learning.cache_keys import reference_key
 from spavl.learning.objective import StepLoss
+from spavl.learning.pair_steps import Course, PairSteps
 from spavl.learning.pictures import Pictures
 from spavl.learning.references import ReferenceCache, Terms
-from spavl.learning.steps import EncodedPair, Layout, PairForward, cut_steps, share_of
+from spavl.learning.steps import EncodedPair, Layout, PairForward, share_of
 from spavl.learning.tree import answer_logps, mask_for
 from spavl.training.losses import ipo_loss, margin_beta, sigmoid_loss
 
@@ -35,34 +36,31 @@ class DpoObjective:
         *,
         is_evaluation: bool = False,
     ) -> None:
-        self._pairs = pairs
         self._settings = settings
         self._layout = layout
         self._pictures = pictures
         self._references = references
-        self._steps = cut_steps(
-            pairs,
-            num_epochs=1 if is_evaluation else settings.num_epochs,
-            global_batch_size=settings.global_batch_size,
-            seed=settings.seed,
-            group_by_image=is_evaluation or settings.group_by_image,
+        course = Course(
+            1 if is_evaluation else settings.num_epochs,
+            settings.global_batch_size,
+            settings.seed,
+            is_evaluation or settings.group_by_image,
         )
-        self._per_epoch = max(1, -(-len(pairs) // settings.global_batch_size))
+        self._steps = PairSteps(pairs, course, layout, pictures)
 
     @property
     def num_steps(self) -> int:
-        return len(self._steps)
+        return self._steps.num_steps
 
     def epoch_of(self, step: int) -> float:
-        return step / self._per_epoch
+        return self._steps.epoch_of(step)
 
     def step_pairs(self, step: int) -> list[EncodedPair]:
         """The pairs of a 0-based step."""
-        return [self._pairs[number] for number in self._steps[step]]
+        return self._steps.step_pairs(step)
 
     def forwards(self, step: int, rank: int, num_ranks: int) -> list[PairForward]:
-        share = share_of(self.step_pairs(step), rank, num_ranks, self._layout)
-        return [self._pictures.attach(forward) for forward in share]
+        return self._steps.forwards(step, rank, num_ranks)
 
     def before_step(self, model: Any, step: int) -> None:
         self._references.fill(model, is_base=step == 0)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from spavl.artifacts.store import Store
+from spavl.inference.files import NOTHING, Allowed
 from spavl.records import TrainingMetric
 
 
@@ -18,6 +19,7 @@ class Source:
     revision: str
     store: Store
     reward: Path | None = None  # folder of the reward model, for PPO
+    reward_allowed: Allowed = NOTHING  # what the reward model's base may load
     reward_is_of_base: bool = True  # trained from this very base: its frozen tower gives the same features
 
 

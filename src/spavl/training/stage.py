@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from spavl.artifacts.record import stage_folder
 from spavl.errors import UserError
+from spavl.inference.files import allowed_by
 from spavl.learning.attempt import attempt, package_versions
 from spavl.learning.base_model import base_folder, transformers_base
 from spavl.learning.checkpoints import Checkpoints
@@ -98,7 +99,9 @@ def _source(context: StageContext) -> Source:
     record = context.record("reward")
     left = record.folders["model"]
     reward = context.store.download(left["path"], context.scratch / "reward", left["files"])
-    return Source(folder, revision, context.store, reward, record.details["base"]["revision"] == revision)
+    of_reward = transformers_base(context.config.reward.base or context.config.training.base)
+    is_of_base = record.details["base"]["revision"] == revision
+    return Source(folder, revision, context.store, reward, allowed_by(of_reward), is_of_base)
 
 
 def _folder(context: StageContext) -> str:

@@ -9,13 +9,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.benchmarks import speed_report
+from tests.benchmarks import speed_report, speed_rollouts
 from tests.benchmarks.speed_flops import num_parameters, shares
 from tests.benchmarks.speed_shapes import SHAPES, TEXT_7B, Shape, as_7b, build_pairs, steps_of, tiny
 from tests.benchmarks.speed_sides import Seconds
 
 ROOT = Path(__file__).parents[3]
 SIDES = {"TRL", "TRL, head as on a GPU", "ours"}
+ROLLOUT_SIDES = {"generate", "ours", "ours, tower kept"}
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,15 @@ def test_the_last_line_has_all_that_was_measured(result: dict) -> None:
         assert shape["cold"]["references"] > 0
         assert sum(shape["profile"]["shares"].values()) == pytest.approx(1, abs=1e-3)
         assert (shape["how"]["layout"], shape["how"]["features"]) == ("shared prefix", "kept")
+
+
+@pytest.mark.slow
+def test_rollouts_are_those_of_any_batch_size_and_as_long_as_generates(result: dict) -> None:
+    assert [compared["batch_size"] for compared in result["rollouts"]] == [16, 4]
+    for compared in result["rollouts"]:
+        assert compared["equal"]
+        assert compared["sides"].keys() == {"generate", *compared["ratio"]} == ROLLOUT_SIDES
+        assert all(seen["median"] > 0 and seen["met"] is None for seen in compared["ratio"].values())
 
 
 @pytest.mark.slow
@@ -109,6 +119,22 @@ def test_a_ratio_is_made_within_its_round() -> None:
     }
     seen = speed_report.ratio(rounds, "slow", "fast")
     assert [seen[name] for name in ("median", "min", "max", "cpu_median")] == [3.0, 2.0, 4.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("is_equal", "met", "is_good"),
+    [(True, True, True), (True, None, True), (True, False, False), (False, True, False)],
+)
+def test_rollouts_are_good_where_answers_are_equal_and_no_goal_is_missed(
+    is_equal: bool, met: bool | None, is_good: bool
+) -> None:
+    seen = {"equal": is_equal, "ratio": {"ours": {"met": True}, "ours, tower kept": {"met": met}}}
+    assert speed_rollouts.is_good(seen) is is_good
+
+
+def test_rollouts_facts_are_medians_over_rounds() -> None:
+    seen = speed_report.rollout_facts([Seconds(4.0, 3.0), Seconds(9.0, 1.0), Seconds(2.0, 2.0)], 100)
+    assert seen == {"tokens_per_s": 25.0, "seconds": 4.0, "cpu_seconds": 2.0}
 
 
 def test_what_is_computed_once_is_spread_over_the_steps_of_one_epoch() -> None:

@@ -45,8 +45,9 @@ def entropy(logits: torch.Tensor) -> torch.Tensor:
     """Entropy in nats of softmax over the last axis; logits may hold -inf, not everywhere."""
     import torch
 
-    logps = logits.float().log_softmax(dim=-1)
-    return -torch.where(logps.isinf(), 0.0, logps.exp() * logps).sum(dim=-1)
+    # finite, since 0 times infinity is no number
+    logps = logits.float().log_softmax(dim=-1).clamp(min=torch.finfo(torch.float32).min)
+    return -(logps.exp() * logps).sum(dim=-1)
 
 
 def kl_k1(logps: torch.Tensor, ref_logps: torch.Tensor) -> torch.Tensor:

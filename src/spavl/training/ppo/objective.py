@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from spavl.learning.objective import StepLoss
@@ -41,7 +41,7 @@ class Minibatch:
 
 
 class PpoObjective:
-    """An `Objective`; the model has scores and a value head (`add_value_head`)."""
+    """An `Objective` with a state; the model has scores, and a value head (`add_value_head`) or a critic (`add_critic`)."""
 
     def __init__(self, prompts: Sequence[Prompt], sampler: Sampler) -> None:
         if not prompts:
@@ -69,10 +69,17 @@ class PpoObjective:
         return sampled / len(self._prompts)
 
     def may_save_after(self, step: int) -> bool:
-        """Between iterations; an adaptive coefficient is in no checkpoint, so with one only at the end."""
-        if self._settings.kl_target is not None:
-            return step == self.num_steps
+        """Between iterations: answers are in no checkpoint."""
         return step % self._settings.steps_per_iteration == 0
+
+    def state(self) -> dict[str, Any]:
+        """The KL coefficient of the next iteration."""
+        return {"kl_coef": self._next_kl().coef}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        if "kl_coef" not in state:
+            raise ValueError("the checkpoint holds no KL coefficient")
+        self._kl = replace(self._kl, coef=state["kl_coef"])
 
     def forwards(self, step: int, rank: int, num_ranks: int) -> list[Minibatch]:
         numbers = schedule.answers_of_step(step, self._settings)
@@ -88,8 +95,7 @@ class PpoObjective:
             return
         check_dropout(model)
         check_reference(model, self._sampler.frozen)
-        if self._experience is not None:
-            self._kl = self._kl.after(self._experience.kl_per_answer)
+        self._kl = self._next_kl()
         was_training = model.training
         # training mode may recompute activations, and then keeps no keys and values
         model.eval()
@@ -118,7 +124,7 @@ class PpoObjective:
         settings, experience = self._settings, self._experience
         assert experience is not None, "before_step comes first"
         rows = list(forward.numbers)
-        logps, values = read_policy(model, batch, self._sampler.pictures)
+        logps, values = read_policy(model, batch, self._sampler.pictures, self._sampler.critic_pictures)
         width = batch.mask.shape[1]
         old_logps, old_values, advantages, returns = (
             tensor[rows, :width].to(logps.device)
@@ -144,6 +150,9 @@ class PpoObjective:
             num_samples=forward.weight * len(rows),
             num_tokens=float(tokens),
         )
+
+    def _next_kl(self) -> FixedKl | AdaptiveKl:
+        return self._kl if self._experience is None else self._kl.after(self._experience.kl_per_answer)
 
     def _rollouts(self, model: Any, iteration: int) -> list[Rollout]:
         """This rank's part of an iteration."""

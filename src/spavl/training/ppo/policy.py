@@ -1,6 +1,6 @@
-"""The policy: a model with a value head, what it says about given answers, and the reference it is held to.
+"""The policy: a model with values, what it says about given answers, and the reference it is held to.
 
-The value head stands on the policy's own trunk. A critic of its own would be a second model of the same size in memory.
+Values come from a head on the policy's own trunk, or from a critic (`critic.py`), a second model of the same size in memory.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spavl.errors import UserError
+from spavl.inference.files import NOTHING, Allowed
 from spavl.learning import base_model
 from spavl.learning.heads import HEAD, add_head, text_arguments
 from spavl.learning.pictures import Pictures
 from spavl.learning.scoring import add_scoring
 from spavl.learning.tree import NO_ANSWER, Forward, PlainSequence, plain_forward
 from spavl.learning.wrapping import unwrapped, whole_weights
+from spavl.training.ppo.critic import critic_arguments
 
 if TYPE_CHECKING:
     import torch
@@ -43,10 +45,12 @@ def add_value_head(model: Any) -> None:
     add_head(unwrapped(model), 1)
 
 
-def frozen_reference(folder: Path, dtype: str, attention: str, device: Any) -> Any:
+def frozen_reference(
+    folder: Path, dtype: str, attention: str, device: Any, allowed: Allowed = NOTHING
+) -> Any:
     """A frozen copy of the base, whole on every rank: the reference of a policy without adapters."""
     with whole_weights():
-        model = base_model.load_model(folder, dtype, attention)
+        model = base_model.load_model(folder, dtype, attention, allowed)
     add_scoring(model)
     return model.to(device).eval().requires_grad_(False)
 
@@ -70,21 +74,28 @@ def as_batch(forward: Forward, num_answers: int) -> AnswerBatch:
     return AnswerBatch(forward, places, mask)
 
 
-def read_policy(model: Any, batch: AnswerBatch, pictures: Pictures) -> tuple[torch.Tensor, torch.Tensor]:
-    """Log-probabilities in nats and values, both [N, T] float32 and 0 off the mask, from one call of the wrapped model."""
+def read_policy(
+    model: Any, batch: AnswerBatch, pictures: Pictures, of_critic: Pictures | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Log-probabilities in nats and values, both [N, T] float32 and 0 off the mask, from one call of the wrapped model.
+
+    `of_critic` are the pictures of a critic, where values come from one.
+    """
+    for_critic = {} if of_critic is None else critic_arguments(model, batch, of_critic)
     per_place, values = model(
         **text_arguments(model, batch.forward),
         **pictures.arguments(model, batch),
         shift_labels=batch.forward.shift_labels,
         scored=True,
         head_at=batch.places,
+        **for_critic,
     )
     return _at(per_place, batch), values[..., 0].masked_fill(~batch.mask, 0.0)
 
 
 def read_reference(model: Any, frozen: Any, batch: AnswerBatch, pictures: Pictures) -> torch.Tensor:
     """The reference's log-probabilities [N, T]: the adapters switched off, or a frozen copy where there are none."""
-    with _reference(model, frozen) as reference:
+    with reference_of(model, frozen) as reference:
         per_place = reference(
             **text_arguments(reference, batch.forward),
             **pictures.arguments(reference, batch),
@@ -133,7 +144,8 @@ def _at(per_place: torch.Tensor, batch: AnswerBatch) -> torch.Tensor:
 
 
 @contextlib.contextmanager
-def _reference(model: Any, frozen: Any) -> Iterator[Any]:
+def reference_of(model: Any, frozen: Any) -> Iterator[Any]:
+    """The reference: the model with its adapters switched off, or a frozen copy where there are none."""
     if frozen is not None:
         yield frozen
         return

@@ -89,6 +89,7 @@ class Sampler:
     scorer: Scorer
     vocabulary: Vocabulary
     frozen: Any = None  # the reference, where the policy has no adapters
+    critic_pictures: Pictures | None = None  # where values come from a critic of its own
 
 
 def prompts_of(pairs: Sequence[EncodedPair], max_tokens: int) -> tuple[list[Prompt], int]:
@@ -152,13 +153,10 @@ def assess(
     """Rollouts of one batch of answers: scores, and log-probabilities and values before the update."""
     import torch
 
-    sequences = [prompt.sequence(answer.ids) for prompt, answer in zip(prompts, answers, strict=True)]
-    images = [prompt.image for prompt in prompts]
-    on_cpu = sampler.pictures.attach(batch_of(sequences, images, sampler.vocabulary.pad_id))
-    batch = on_cpu.to(next(model.parameters()).device)
+    batch = _answer_batch(model, prompts, answers, sampler)
     settings = sampler.settings
     with torch.no_grad(), torch.autocast(batch.mask.device.type, torch.bfloat16, enabled=settings.bf16):
-        logps, values = read_policy(model, batch, sampler.pictures)
+        logps, values = read_policy(model, batch, sampler.pictures, sampler.critic_pictures)
         ref_logps = read_reference(model, sampler.frozen, batch, sampler.pictures)
     scores = sampler.scorer.scores(batch, answers).float().tolist()
     arrays = [tensor.float().cpu().numpy() for tensor in (logps, ref_logps, values)]
@@ -166,6 +164,23 @@ def assess(
         Rollout(number, answer, *(array[row, : len(answer.ids)] for array in arrays), tuple(scores[row]))
         for row, (number, answer) in enumerate(zip(numbers, answers, strict=True))
     ]
+
+
+def scored(
+    model: Any, prompts: Sequence[Prompt], answers: Sequence[Answer], sampler: Sampler
+) -> list[list[float]]:
+    """The scorer's outputs for each answer, and nothing else."""
+    return sampler.scorer.scores(_answer_batch(model, prompts, answers, sampler), answers).float().tolist()
+
+
+def _answer_batch(
+    model: Any, prompts: Sequence[Prompt], answers: Sequence[Answer], sampler: Sampler
+) -> AnswerBatch:
+    """Prompts with their answers, on the model's device."""
+    sequences = [prompt.sequence(answer.ids) for prompt, answer in zip(prompts, answers, strict=True)]
+    images = [prompt.image for prompt in prompts]
+    batch = sampler.pictures.attach(batch_of(sequences, images, sampler.vocabulary.pad_id))
+    return batch.to(next(model.parameters()).device)
 
 
 def keys_of(prompts: Sequence[Prompt], epochs: Sequence[int], seed: int) -> list[int]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from spavl.learning.wrapping import unwrapped
+from spavl.training.ppo.key_cache import cache_with_room
 from spavl.training.ppo.losses import entropy
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 # SplitMix64 (Steele, Lea, Flood 2014) on int64: its constants as two's complement, its shifts without the sign
 _GOLDEN = -7046029254386353131
 _TOKEN = -2643881736870682267
-_ROUNDS = ((30, -4658895280553007687), (27, -7723592293110705685), (31, 1))
+_ROUNDS = ((30, -4658895280553007687), (27, -7723592293110705685), (31, None))
 _NOISE_BITS = 40  # the smallest uniform number, 2^-41, lets a word win against odds of 10^12
 
 
@@ -116,8 +117,15 @@ def sample_answers(
         pad_token_id=vocabulary.pad_id,
         use_cache=True,
     )
+    cache = cache_with_room(base, width + max_new_tokens)
     with torch.no_grad(), _decoding_by(base, config):
-        whole = base.generate(**tokens, **image_arguments, generation_config=config, logits_processor=[noise])
+        whole = base.generate(
+            **tokens,
+            **image_arguments,
+            generation_config=config,
+            logits_processor=[noise],
+            past_key_values=cache,
+        )
     entropies = torch.stack(noise.entropies, dim=1).tolist()
     rows = whole[:, width:].tolist()
     return [_answer(row, of_row, vocabulary) for row, of_row in zip(rows, entropies, strict=True)]
@@ -151,5 +159,6 @@ def _mixed(numbers: torch.Tensor) -> torch.Tensor:
     for shift, factor in _ROUNDS:
         torch.bitwise_right_shift(numbers, shift, out=shifted)
         numbers.bitwise_xor_(shifted.bitwise_and_((1 << (64 - shift)) - 1))
-        numbers.mul_(factor)
+        if factor is not None:
+            numbers.mul_(factor)
     return numbers

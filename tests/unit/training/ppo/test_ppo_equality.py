@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 import torch
-from tests.toy_ppo import Scene, build_scene
+from tests.toy_ppo import Scene, build_scene, build_scene_with_critic
 
 from spavl.learning.objective import StepLoss
+from spavl.training.ppo.critic import CRITIC
 from spavl.training.ppo.objective import PpoObjective
 from spavl.training.ppo.policy import AnswerBatch, as_batch
 from spavl.training.ppo.rollouts import Experience
@@ -24,9 +25,21 @@ SIZES = {"prompts_per_iteration": 8, "minibatch_size": 8, "max_new_tokens": 40, 
 STOPS = range(260, 300)  # a tenth of the words
 
 
-@pytest.fixture(scope="module", params=["llava_llama", "qwen2_vl", "idefics3"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        ("llava_llama", False),
+        ("qwen2_vl", False),
+        ("idefics3", False),
+        ("llava_llama", True),
+        ("qwen2_vl", True),
+    ],
+    ids=lambda param: param[0] + ("-critic" if param[1] else ""),
+)
 def scene(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Scene:
-    return build_scene(request.param, tmp_path_factory.mktemp("pictures"))
+    name, has_critic = request.param
+    build = build_scene_with_critic if has_critic else build_scene
+    return build(name, tmp_path_factory.mktemp("pictures"))
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +74,8 @@ def on_the_left(batch: AnswerBatch) -> AnswerBatch:
 def make(scene: Scene, frozen: Any, micro_batch_size: int, *, is_left: bool = False) -> Made:
     """The first step of a run; its policy has moved after sampling, so that ratios are not 1."""
     sampler = scene.sampler(frozen=frozen, more_stops=STOPS, micro_batch_size=micro_batch_size, **SIZES)
+    if hasattr(scene.model, CRITIC):
+        sampler = replace(sampler, critic_pictures=scene.pictures)
     objective = PpoObjective(scene.prompts, sampler)
     objective.before_step(scene.model, 0)
     moved_by(scene.model, 0.02)

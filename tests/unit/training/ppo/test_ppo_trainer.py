@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.toy_ppo import SHORT_RUN, WITH_LORA, build_base, toy_trainer
+from tests.toy_ppo import SHORT_RUN, WITH_LORA, build_base, build_reward, toy_trainer
 
 from spavl.learning.trainer import Hooks, trained_weights
 
@@ -24,31 +24,53 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_base(tmp_path_factory.mktemp("base"))
 
 
+@pytest.fixture(scope="module")
+def reward(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_reward(base, tmp_path_factory.mktemp("reward") / "model")
+
+
 def values(history: list[dict[str, Any]], name: str) -> list[float]:
     return [entry[name] for entry in history if name in entry]
 
 
-@pytest.mark.parametrize("training", [{}, WITH_LORA], ids=["full", "lora"])
-def test_a_run_that_was_stopped_goes_on_bitwise(base: Path, tmp_path: Path, training: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("training", "ppo", "has_critic"),
+    # a target so far away that the coefficient moves
+    [
+        ({}, {}, False),
+        (WITH_LORA, {}, False),
+        ({}, {"kl_target": 50.0}, False),
+        ({}, {}, True),
+        (WITH_LORA, {}, True),
+    ],
+    ids=["full", "lora", "adaptive-kl", "critic", "critic-lora"],
+)
+def test_a_run_that_was_stopped_goes_on_bitwise(
+    base: Path, reward: Path, tmp_path: Path, training: dict[str, Any], ppo: dict[str, Any], has_critic: bool
+) -> None:
+    settings = SHORT_RUN | ppo | ({"reward": reward} if has_critic else {})
     # 16 prompts x 1.5 in iterations of 12: two iterations of four steps
-    whole = toy_trainer(tmp_path / "whole", base, training=training, **SHORT_RUN)
+    whole = toy_trainer(tmp_path / "whole", base, training=training, **settings)
     whole.train()
     saved: list[Path] = []
     hooks = Hooks(lambda folder, _: saved.append(folder), lambda *_: None, lambda: True)
-    stopped = toy_trainer(tmp_path / "cut", base, hooks=hooks, training=training, **SHORT_RUN)
+    stopped = toy_trainer(tmp_path / "cut", base, hooks=hooks, training=training, **settings)
     stopped.train()
     assert (
         stopped.state.global_step == 4
     )  # asked to stop after the first step, and stopped between iterations
-    resumed = toy_trainer(tmp_path / "cut", base, training=training, **SHORT_RUN)
+    resumed = toy_trainer(tmp_path / "cut", base, training=training, **settings)
     resumed.train(resume_from_checkpoint=str(saved[-1]))
     assert resumed.state.global_step == whole.state.global_step == 8
     expected = trained_weights(whole.model)
     assert any("scalar_head" in name for name in expected)
+    assert any("critic" in name.split(".") for name in expected) is has_critic
     for name, weight in trained_weights(resumed.model).items():
         assert torch.equal(weight, expected[name]), name
-    for name in ("loss", "reward", "kl", "entropy", "value/loss"):
+    for name in ("loss", "reward", "kl", "kl/coef", "entropy", "value/loss"):
         assert values(resumed.state.log_history, name)[-4:] == values(whole.state.log_history, name)[-4:]
+    coefficients = set(values(whole.state.log_history, "kl/coef"))
+    assert len(coefficients) == (2 if ppo else 1)
 
 
 def test_the_reward_rises(base: Path, tmp_path: Path) -> None:
@@ -64,8 +86,15 @@ def test_the_reward_rises(base: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("training", [WITH_LORA, {"zero_stage": 3}], ids=["ddp-lora", "zero3-full"])
-def test_two_ranks_are_one(base: Path, tmp_path: Path, training: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("training", "has_critic"),
+    [(WITH_LORA, False), ({"zero_stage": 3}, False), ({}, True), ({"zero_stage": 3}, True)],
+    ids=["ddp-lora", "zero3-full", "ddp-critic", "zero3-critic"],
+)
+def test_two_ranks_are_one(
+    base: Path, reward: Path, tmp_path: Path, training: dict[str, Any], has_critic: bool
+) -> None:
+    training = training | ({"critic": str(reward)} if has_critic else {})
     alone, together = tmp_path / "alone", tmp_path / "together"
     run_ranks(1, alone, base, training | {"zero_stage": 0})
     run_ranks(2, together, base, training)
