@@ -44,3 +44,21 @@ def test_both_commands_are_targets_of_the_makefile() -> None:
     makefile = (ROOT / "Makefile").read_text("utf-8")
     for target in re.findall(r"^\$ make (\w+)", README, flags=re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE)
+
+
+def test_every_event_in_the_table_is_shown_by_a_test_that_exists() -> None:
+    table = README.split("No worker slot is held")[1].split("These run in")[0]
+    named = re.findall(r"`(test_\w+)`", table)
+    written = "".join(path.read_text("utf-8") for path in (ROOT / "tests" / "faults").glob("*.py"))
+    assert len(named) >= 10
+    assert [name for name in named if f"def {name}(" not in written] == []
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/kubernetes.md"])
+def test_every_heading_linked_to_exists(page: str) -> None:
+    text = (ROOT / page).read_text("utf-8")
+    for target, anchor in re.findall(r"\]\(((?!https?://)[^)#]*)#([^)]+)\)", text):
+        other = (ROOT / page).parent / target if target else ROOT / page
+        headings = re.findall(r"^#+ (.+)$", other.read_text("utf-8"), flags=re.MULTILINE)
+        slugs = [re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings]
+        assert anchor in slugs, f"{page} links to {target}#{anchor}"
