@@ -177,6 +177,13 @@ def test_doctor_asks_the_server_of_a_served_model_where_no_pod_starts_one(capsys
     assert "server of unknown" in outcome.error and "vllm serve" in words
 
 
+def test_doctor_shows_brackets_as_they_are(capsys, tmp_path: Path) -> None:
+    base = {"kind": "transformers", "name": "base", "path": "/no/[red]"}
+    profile = write_profile(tmp_path, num_per_leaf=0, num_per_benign=1, training={"base": base})
+    _, words = call(capsys, "doctor", "--profile", str(profile), expect=2)
+    assert "'/no/[red]'" in words
+
+
 def test_config_prints_every_default(capsys) -> None:
     assert main(["config", "--profile", "demo", "--set", "training.beta=0.5"]) == 0
     assert "beta: 0.5" in capsys.readouterr().out
