@@ -1,6 +1,6 @@
 # spavl: `make demo` runs a whole night on this laptop, `make test` tests everything that needs no GPU and no cluster.
 .DEFAULT_GOAL := help
-.PHONY: help install demo down test test-fast lint lock bench bench-ppo bench-training clean
+.PHONY: help install demo down test test-fast test-cluster images lint lock bench bench-ppo bench-training clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -31,6 +31,12 @@ test-fast: $(INSTALLED)  ## the tests that take seconds
 lint: $(INSTALLED)  ## style and imports
 	$(BIN)/ruff check src tests dags tools
 	$(BIN)/ruff format --check src tests dags tools
+
+test-cluster: $(INSTALLED)  ## what needs Kubernetes, on what KUBECONFIG points to; SPAVL_TEST_IMAGE is the image of its pods
+	$(BIN)/python -m pytest -m cluster -ra tests/cluster
+
+images:  ## build the container images with podman, docker or buildah; ARGS="--engine podman --base … data airflow"
+	$(PYTHON) tools/images.py $(ARGS)
 
 bench: $(INSTALLED)  ## measure what the demo world's alignment really does, over 5 seeds (about 15 minutes)
 	$(BIN)/python tests/benchmarks/demo_alignment.py

@@ -11,6 +11,7 @@ import copy
 import datetime
 import itertools
 import json
+import logging
 import threading
 import uuid
 from collections.abc import Iterator
@@ -41,7 +42,7 @@ class ClusterApi:
         self.served = set(SERVED)
         self.faults: list[int | str] = []  # statuses, or "reset", of the next calls
         self.is_away = False
-        self.token = "first"
+        self.credential = "first"
         self.forbidden: set[tuple[str, str]] = set()
         self.refused_creation: tuple[int, str] | None = None
         self.lingers = False  # what is removed stays, terminating, until `let_go`
@@ -51,6 +52,7 @@ class ClusterApi:
     @contextmanager
     def serve(self) -> Iterator[ClusterApi]:
         ready, done = threading.Event(), threading.Event()
+        logging.getLogger("aiohttp.access").disabled = True
 
         async def run() -> None:
             handler = _Handler(self)
@@ -79,7 +81,7 @@ class ClusterApi:
                     "current-context": "c",
                     "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
                     "clusters": [{"name": "c", "cluster": {"server": self.url}}],
-                    "users": [{"name": "u", "user": {"token": token or self.token}}],
+                    "users": [{"name": "u", "user": {"token": token or self.credential}}],
                 }
             )
         )
@@ -125,7 +127,7 @@ class ClusterApi:
         if self.faults:
             fault = self.faults.pop(0)
             return fault if isinstance(fault, str) else status(fault, "Fault", "as the test asked")
-        if request.headers.get("Authorization") != f"Bearer {self.token}":
+        if request.headers.get("Authorization") != f"Bearer {self.credential}":
             return status(401, "Unauthorized", "Unauthorized")
         if (verb, rights) in self.forbidden:
             user = "system:serviceaccount:spavl:airflow"

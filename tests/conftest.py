@@ -7,6 +7,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,3 +66,13 @@ def s3_url(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The same test on disk and on S3."""
     return f"file://{tmp_path / 'store'}" if request.param == "file" else request.getfixturevalue("s3_url")
+
+
+@pytest.fixture
+def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A simulated API server of a cluster, over HTTP, that KUBECONFIG leads to."""
+    from tests.cluster_api import ClusterApi
+
+    with ClusterApi().serve() as served:
+        monkeypatch.setenv("KUBECONFIG", str(served.write_kubeconfig(tmp_path / "kubeconfig")))
+        yield served

@@ -96,6 +96,8 @@ def lock(uv: str) -> None:
         str(ROOT / "pyproject.toml"),
         "--extra",
         "dev",
+        "--extra",
+        "postgres",  # of the Airflow image only
         "--python-version",
         "3.11",
         "--no-annotate",

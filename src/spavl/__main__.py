@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -16,11 +18,18 @@ from spavl.pipeline import DAGS, STAGES
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 1 bug, 2 user's mistake, 3 check failed, 75 try again."""
     arguments = _parser().parse_args(argv)
+    _end_on_sigterm()
     level = logging.WARNING if ranks.rank() else logging.INFO  # one of several ranks tells for all
     logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
     for noisy in ("httpx", "httpx2", "openai", "great_expectations", "botocore", "aiobotocore"):
         logging.getLogger(noisy).setLevel(logging.WARNING)  # they log request lines, and some of them content
     return _run(arguments)
+
+
+def _end_on_sigterm() -> None:
+    """The kernel gives SIGTERM no effect on the first process of a container: a stopped pod would wait out its grace period."""
+    if os.getpid() == 1:
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ but ids is kept: `resume` looks again for itself, and if there is more to wait f
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -41,14 +42,14 @@ class StepOperator(BaseOperator):
             self._begin(plan, owner_of(context))
         return tasks.returned(self.step, tasks.run_locally(plan, self.stage, self.step, self.group))
 
-    def resume(self, context: Mapping[str, Any], event: Mapping[str, Any], handle: Mapping[str, Any]) -> Any:
+    def resume(self, context: Mapping[str, Any], event: Mapping[str, Any]) -> Any:
         """What the trigger has seen: an end, a way that is clear now, or an error of its own."""
         from spavl.launch.handle import Handle
 
         plan = tasks.plan_of(self.spavl_run)
         if event.get("error"):
             raise tasks.told(self._subject(plan), event["error"], event["next_step"], event["exit_code"])
-        watched = Handle(**handle)
+        watched = Handle(**event["handle"])
         if not watched.name:
             self._begin(plan, watched.owner)
         return tasks.returned(self.step, self._settled(plan, watched))
@@ -60,6 +61,7 @@ class StepOperator(BaseOperator):
 
     def _begin(self, plan: Plan, owner: str) -> None:
         """Begin or adopt the object, and defer. Stopped in between, it removes what it began."""
+        from spavl.errors import SpavlError
         from spavl.launch import kubernetes, life
         from spavl.launch.cluster import Cluster
         from spavl.launch.wanted import wanted
@@ -74,21 +76,12 @@ class StepOperator(BaseOperator):
                 try:
                     return await kubernetes.begin(cluster, work, owner, subject)
                 except BaseException:
-                    # an error of the API may have come after the object was made
-                    await life.remove(cluster, life.unnamed(work, owner))
+                    with contextlib.suppress(SpavlError):  # the answer that failed may be that of a creation
+                        await life.remove(cluster, life.unnamed(work, owner))
                     raise
 
         handle = tasks.waited_for(begin, subject)
-        print(
-            f"{handle.words} "
-            + (
-                "has to wait for a former one to end"
-                if not handle.name
-                else "is adopted"
-                if handle.is_adopted
-                else "is made"
-            )
-        )
+        print(f"{handle.words} {handle.how}")
         self._defer(launch, handle)
 
     def _settled(self, plan: Plan, handle: Handle) -> Outcome:
@@ -117,9 +110,9 @@ class StepOperator(BaseOperator):
         from spavl.airflow.trigger import StepTrigger
         from spavl.launch.follow import Pace
 
-        kept = handle.to_json()
-        trigger = StepTrigger(handle=kept, pace=Pace.of(launch).to_json(), connection=launch.connection)
-        self.defer(trigger=trigger, method_name="resume", kwargs={"handle": kept})
+        pace = Pace.of(launch).to_json()
+        trigger = StepTrigger(handle=handle.to_json(), pace=pace, connection=launch.connection)
+        self.defer(trigger=trigger, method_name="resume")
 
 
 def owner_of(context: Mapping[str, Any]) -> str:

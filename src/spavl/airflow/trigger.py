@@ -40,18 +40,19 @@ class StepTrigger(BaseTrigger):
         return f"{type(self).__module__}.{type(self).__name__}", kept
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
+        # closed before the event is given away: whoever takes it need not come back to this generator
+        yield TriggerEvent({"handle": self.handle.to_json(), **await self._watched()})
+
+    async def _watched(self) -> dict[str, Any]:
         try:
             async with Cluster(self.handle.namespace, self.connection) as cluster:
                 if self.handle.name:
                     seen = await follow(cluster, self.handle, self.pace, self.log.info)
-                    yield TriggerEvent({"phase": seen.phase})
-                else:
-                    await wait_until_clear(cluster, self.handle, self.pace, self.log.info)
-                    yield TriggerEvent({"phase": "clear"})
+                    return {"phase": seen.phase}
+                await wait_until_clear(cluster, self.handle, self.pace, self.log.info)
+                return {"phase": "clear"}
         except SpavlError as error:
-            yield TriggerEvent(
-                {"error": error.message, "next_step": error.next_step, "exit_code": error.exit_code}
-            )
+            return {"error": error.message, "next_step": error.next_step, "exit_code": error.exit_code}
 
     async def on_kill(self) -> None:
         """A user failed, cleared or passed the task: remove the object, unless a newer try has adopted it."""

@@ -12,7 +12,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from spavl.artifacts.store import open_store
-from spavl.config import Config, EndpointModel, KubernetesLaunch, LocalLaunch, VllmModel, spavl_home
+from spavl.config import (
+    Config,
+    EndpointModel,
+    KubernetesLaunch,
+    LaunchConfig,
+    LocalLaunch,
+    VllmModel,
+    spavl_home,
+)
 from spavl.errors import SpavlError
 from spavl.plan import models_of
 
@@ -24,6 +32,7 @@ _PACKAGES = {  # extra -> module that must be importable
     "s3": ("s3fs",),
     "kubernetes": ("kubernetes_asyncio",),
 }
+_IMAGES_OF_PODS = ("data", "training")  # of SPAVL_IMAGE, which each of our images sets
 SERVER_TIMEOUT_S = 3.0
 
 
@@ -54,7 +63,8 @@ def _packages(config: Config) -> Iterator[Finding]:
         for spec in models_of(section)
     ]
     if isinstance(config.launch, KubernetesLaunch):
-        needed.add("kubernetes")  # models are run by pods, whose images hold what they need
+        # models are run by pods, whose images hold what they need; a pod's own image launches nothing
+        needed |= set() if os.environ.get("SPAVL_IMAGE") in _IMAGES_OF_PODS else {"kubernetes"}
     elif any(spec.kind == "transformers" for spec in specs):
         needed.add("training")
     if os.environ.get("SPAVL_STORE", "").startswith("s3://"):
@@ -119,7 +129,7 @@ def _models(config: Config) -> Iterator[Finding]:
         if not hasattr(section, "model_fields_set"):
             continue
         for spec in models_of(section):
-            yield _model(f"{name}: {spec.name}", spec, resolve_revision)
+            yield _model(f"{name}: {spec.name}", spec, config.launch, resolve_revision)
             if isinstance(spec, VllmModel) and isinstance(config.launch, LocalLaunch):
                 yield _server(f"{name}: server of {spec.name}", spec)
 
@@ -145,6 +155,11 @@ def _launch(config: Config) -> Iterator[Finding]:
     )
 
 
+def _has_key(variable: str, launch: LaunchConfig) -> bool:
+    """Pods have their keys from Secrets, which are not read here."""
+    return bool(launch.secrets if isinstance(launch, KubernetesLaunch) else os.environ.get(variable))
+
+
 def _server(what: str, spec: VllmModel) -> Finding:
     """Whether a server listens and knows the model; only pods start their own."""
     import httpx
@@ -158,14 +173,12 @@ def _server(what: str, spec: VllmModel) -> Finding:
     return Finding(what, spec.name in known, f"{spec.base_url} serves {', '.join(known)}", remedy)
 
 
-def _model(what: str, spec: Any, resolve_revision: Any) -> Finding:
-    if isinstance(spec, EndpointModel) and spec.api_key_env and not os.environ.get(spec.api_key_env):
-        return Finding(
-            what,
-            False,
-            f"{spec.api_key_env} is not set",
-            f"Put the key of {spec.base_url} into {spec.api_key_env}.",
-        )
+def _model(what: str, spec: Any, launch: LaunchConfig, resolve_revision: Any) -> Finding:
+    if isinstance(spec, EndpointModel) and spec.api_key_env and not _has_key(spec.api_key_env, launch):
+        remedy = f"Put the key of {spec.base_url} into {spec.api_key_env}"
+        if isinstance(launch, KubernetesLaunch):
+            remedy += ", a key of a Secret that launch.secrets names"
+        return Finding(what, False, f"{spec.api_key_env} is not set", f"{remedy}.")
     try:
         return Finding(what, True, f"{spec.kind}, revision {resolve_revision(spec)}")
     except SpavlError as error:

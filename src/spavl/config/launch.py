@@ -100,6 +100,15 @@ class PodConfig(Section):
         return self
 
 
+class TrainingPodConfig(PodConfig):
+    """As the other kinds, with a training's defaults."""
+
+    memory: Quantity = Field("16Gi", description="Memory requested, and its limit.")
+    grace_s: int = Field(
+        120, ge=1, description="Seconds from SIGTERM to SIGKILL; torchrun's ranks have 30 of them."
+    )
+
+
 class TrainJobConfig(Section):
     """Training as a Kubeflow TrainJob (Trainer 2.2 or newer); without it a training is a Job on one node."""
 
@@ -133,8 +142,8 @@ class KubernetesLaunch(Section):
     model_cache_size: Quantity = Field("100Gi", description="Without a claim: disk for a pod's weights.")
     cpu: PodConfig = Field(PodConfig(), description="Pods of CPU stages, and of every prepare and seal.")
     inference: PodConfig = Field(PodConfig(), description="Pods that ask models.")
-    training: PodConfig = Field(
-        PodConfig(memory="16Gi", grace_s=120), description="Pods that train; one process per GPU."
+    training: TrainingPodConfig = Field(
+        TrainingPodConfig(), description="Pods that train; one process per GPU."
     )
     trainjob: TrainJobConfig | None = Field(
         None, description="Train by Kubeflow Trainer; unset is a Job on one node."

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from spavl.config import ModelSpec, TransformersModel, VllmModel
 
 FILES_PREFIX = "files-"  # a revision that starts so was computed from a folder's files
-MODEL_SUFFIXES = {
+_MODEL_SUFFIXES = {
     ".json",
     ".safetensors",
     ".jinja",
@@ -24,7 +24,7 @@ MODEL_SUFFIXES = {
     ".txt",
 }  # config, tokenizer, processor, weights
 _PICKLE_SUFFIXES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"}
-HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*(/[\w.-]+)?$")
+_HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*(/[\w.-]+)?$")
 _BLOCK_BYTES = 1 << 20
 
 
@@ -40,8 +40,26 @@ def resolve_revision(spec: ModelSpec) -> str:
 
         return rules.revision_of(spec)
     if spec.kind == "vllm":
-        return _revision_of_vllm(spec)
+        _check_address(spec)  # what lies there is fetched where it is served, not here
     return spec.revision
+
+
+def is_hub_id(path: str) -> bool:
+    """Whether a model's path is a hub id: no folder of that name is here."""
+    return bool(_HUB_ID.match(path)) and not Path(path).is_dir()
+
+
+def model_file_patterns() -> list[str]:
+    """Names of weights as safetensors, and of what describes them: no pickle, no code."""
+    return [f"*{suffix}" for suffix in sorted(_MODEL_SUFFIXES)]
+
+
+def _check_address(spec: VllmModel) -> None:
+    if not _HUB_ID.match(spec.path) and "://" not in spec.path and not Path(spec.path).is_absolute():
+        raise UserError(
+            f"model {spec.name!r}: {spec.path!r} is neither a hub id nor a folder's address.",
+            next_step="Give a hub id such as 'organisation/model', or s3://bucket/folder.",
+        )
 
 
 def folder_of(spec: TransformersModel) -> Path | None:
@@ -49,7 +67,7 @@ def folder_of(spec: TransformersModel) -> Path | None:
     folder = Path(spec.path).expanduser()
     if folder.is_dir():
         return folder
-    if HUB_ID.match(spec.path) and not folder.exists():
+    if _HUB_ID.match(spec.path) and not folder.exists():
         return None
     raise UserError(
         f"model {spec.name!r}: there is no folder {spec.path!r}.",
@@ -63,7 +81,7 @@ def folder_revision(folder: Path, name: str) -> str:
     _refuse_unsafe(files, folder, name)
     digest = hashlib.sha256()
     for file in files:
-        if file.suffix in MODEL_SUFFIXES:
+        if file.suffix in _MODEL_SUFFIXES:
             digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())
             with open(file, "rb") as stream:
                 while block := stream.read(_BLOCK_BYTES):
@@ -79,16 +97,6 @@ def _revision_of_transformers(spec: TransformersModel) -> str:
         raise UserError(
             f"model {spec.name!r}: {spec.path!r} is a hub id without a revision.",
             next_step="Set `revision` to the commit of the weights, or `path` to a folder that exists.",
-        )
-    return spec.revision
-
-
-def _revision_of_vllm(spec: VllmModel) -> str:
-    """As pinned: the weights are fetched where they are served, not here."""
-    if not HUB_ID.match(spec.path) and "://" not in spec.path and not Path(spec.path).is_absolute():
-        raise UserError(
-            f"model {spec.name!r}: {spec.path!r} is neither a hub id nor a folder's address.",
-            next_step="Give a hub id such as 'organisation/model', or s3://bucket/folder.",
         )
     return spec.revision
 

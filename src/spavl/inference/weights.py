@@ -1,30 +1,21 @@
-"""Fetches a model's pinned weights into a cache that several pods share: whole or not at all, once, and never a pickle.
-
-A fetch goes into a folder of its own beside the final one and becomes visible by one rename. Two pods that fetch the same
-weights do so twice at worst: the first rename wins, and both find the same files.
-"""
+"""Fetches a model's pinned weights into a cache that several pods share: whole or not at all, once, and never a pickle."""
 
 from __future__ import annotations
 
 import errno
 import json
-import os
 import re
 import shutil
-import time
-import uuid
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from spavl.config import VllmModel
 from spavl.errors import TryAgain, UserError
-from spavl.inference.revision import HUB_ID, MODEL_SUFFIXES
+from spavl.inference.revision import is_hub_id, model_file_patterns
+from spavl.inference.shared_folder import make_once
 from spavl.records import stable_hash
 
-_FETCHING = ".fetching-"  # a folder that a fetch is still filling
-_ABANDONED_S = 86_400  # a fetch that wrote nothing for a day is dead
-_TAKEN = (errno.ENOTEMPTY, errno.EEXIST)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -47,31 +38,24 @@ def fetch_weights(spec: VllmModel, cache: Path) -> Fetched:
 
     Raises UserError where there are no such weights, or not as safetensors, and TryAgain where their place is away.
     """
+
+    def fill(folder: Path) -> None:
+        _fetch(spec, folder)
+        _check(spec, folder)
+
     final = cache / weights_folder(spec)
-    if final.is_dir():
-        return _counted(final, was_there=True)
-    cache.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(cache)
-    filling = cache / f"{_FETCHING}{final.name}-{uuid.uuid4().hex[:8]}"
-    filling.mkdir()
     try:
-        _fetch(spec, filling)
-        _check(spec, filling)
-        _to_disk(filling)
-        os.rename(filling, final)
+        is_ours = make_once(final, fill)
     except OSError as error:
-        if error.errno in _FULL:
-            raise _no_room(spec, cache) from error
-        if error.errno not in _TAKEN or not final.is_dir():
+        if error.errno not in _FULL:
             raise
-        return _counted(final, was_there=True)
-    finally:
-        shutil.rmtree(filling, ignore_errors=True)
-    return _counted(final, was_there=False)
+        raise _no_room(spec, cache) from error
+    sizes = [file.stat().st_size for file in final.rglob("*") if file.is_file()]
+    return Fetched(final, len(sizes), sum(sizes), was_there=not is_ours)
 
 
 def _fetch(spec: VllmModel, folder: Path) -> None:
-    if HUB_ID.match(spec.path) and not Path(spec.path).is_dir():
+    if is_hub_id(spec.path):
         _fetch_from_hub(spec, folder)
     else:
         _fetch_from_folder(spec, folder)
@@ -81,26 +65,42 @@ def _fetch_from_hub(spec: VllmModel, folder: Path) -> None:
     import httpx2
     from huggingface_hub import errors, snapshot_download
 
-    patterns = [f"*{suffix}" for suffix in sorted(MODEL_SUFFIXES)]
-    where = f"{spec.path!r} at {spec.revision!r}"
+    patterns = model_file_patterns()
     try:
         snapshot_download(spec.path, revision=spec.revision, local_dir=folder, allow_patterns=patterns)
-    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.HFValidationError) as error:
-        raise UserError(
-            f"model {spec.name!r}: the hub has no {where} for us ({type(error).__name__}).",
-            next_step="Mend path and revision; a gated or private model needs HF_TOKEN in one of launch.secrets.",
-        ) from error
     except (httpx2.HTTPError, errors.LocalEntryNotFoundError, ConnectionError, TimeoutError) as error:
-        if isinstance(error.__cause__, errors.OfflineModeIsEnabled):
-            raise UserError(
-                f"model {spec.name!r}: {where} is to be fetched from the hub, and HF_HUB_OFFLINE is set.",
-                next_step="Leave it out of launch.env, or give `path` an s3:// folder.",
-            ) from error
-        raise TryAgain(
-            f"model {spec.name!r}: {where} could not be fetched from the hub: {type(error).__name__}.",
-            next_step="Can pods reach it? The same command tries again.",
-        ) from error
+        raise _hub_failure(spec, error) from error
+    except errors.HFValidationError as error:
+        raise _refused_by_hub(spec, error) from error
     shutil.rmtree(folder / ".cache", ignore_errors=True)  # the hub's own notes
+
+
+def _hub_failure(spec: VllmModel, error: Exception) -> UserError | TryAgain:
+    """What the hub's answer, or its silence, means for us."""
+    from huggingface_hub import errors
+
+    cause = error.__cause__ or error
+    if isinstance(cause, errors.OfflineModeIsEnabled):
+        return UserError(
+            f"model {spec.name!r}: {spec.path!r} is to be fetched from the hub, and HF_HUB_OFFLINE is set.",
+            next_step="Leave it out of launch.env, or give `path` an s3:// folder.",
+        )
+    status = getattr(getattr(cause, "response", None), "status_code", None)
+    if status in (401, 403) or isinstance(
+        error, errors.RepositoryNotFoundError | errors.RevisionNotFoundError
+    ):
+        return _refused_by_hub(spec, cause)
+    return TryAgain(
+        f"model {spec.name!r}: {spec.path!r} could not be fetched from the hub: {type(cause).__name__}.",
+        next_step="Can pods reach it? The same command tries again.",
+    )
+
+
+def _refused_by_hub(spec: VllmModel, error: BaseException) -> UserError:
+    return UserError(
+        f"model {spec.name!r}: the hub has no {spec.path!r} at {spec.revision!r} for us ({type(error).__name__}).",
+        next_step="Mend path and revision; a gated or private model needs HF_TOKEN in one of launch.secrets.",
+    )
 
 
 def _fetch_from_folder(spec: VllmModel, folder: Path) -> None:
@@ -115,34 +115,35 @@ def _fetch_from_folder(spec: VllmModel, folder: Path) -> None:
                 target = folder / relative
                 target.parent.mkdir(parents=True, exist_ok=True)
                 filesystem.get_file(source, str(target))
-    except (FileNotFoundError, PermissionError, ValueError, ImportError) as error:
-        raise UserError(
-            f"model {spec.name!r}: {spec.path!r} cannot be read: {type(error).__name__}.",
-            next_step="Mend `path`, or the credentials among launch.secrets.",
-        ) from error
     except Exception as error:
-        if not _is_away(error):
-            raise
-        raise TryAgain(
-            f"model {spec.name!r}: {spec.path!r} does not answer: {type(error).__name__}.",
+        if told := _folder_failure(spec, error):
+            raise told from error
+        raise
+
+
+def _folder_failure(spec: VllmModel, error: Exception) -> UserError | TryAgain | None:
+    """What a store's error means for us; None for one that is no matter of the store."""
+    library, name = type(error).__module__.split(".")[0], type(error).__name__
+    is_denied = isinstance(error, FileNotFoundError | PermissionError | ValueError | ImportError)
+    if is_denied or "Credentials" in name:
+        return UserError(
+            f"model {spec.name!r}: {spec.path!r} cannot be read: {name}.",
+            next_step="Mend `path`, or the credentials among launch.secrets.",
+        )
+    is_away = isinstance(error, ConnectionError | TimeoutError)
+    if is_away or library in ("botocore", "aiobotocore", "aiohttp"):
+        return TryAgain(
+            f"model {spec.name!r}: {spec.path!r} does not answer: {name}.",
             next_step="The same command tries again.",
-        ) from error
+        )
+    return None
 
 
 def _is_wanted(relative: str) -> bool:
     """No code, no pickle, nothing hidden, and no key of a bucket that would lead out of the folder."""
     path = PurePosixPath(relative)
     is_inside = not path.is_absolute() and not any(part.startswith(".") for part in path.parts)
-    return is_inside and path.suffix in MODEL_SUFFIXES
-
-
-def _is_away(error: Exception) -> bool:
-    library = type(error).__module__.split(".")[0]
-    return isinstance(error, ConnectionError | TimeoutError) or library in (
-        "botocore",
-        "aiobotocore",
-        "aiohttp",
-    )
+    return is_inside and any(path.match(pattern) for pattern in model_file_patterns())
 
 
 def _check(spec: VllmModel, folder: Path) -> None:
@@ -167,26 +168,3 @@ def _no_room(spec: VllmModel, cache: Path) -> UserError:
         f"model {spec.name!r}: its weights do not fit into {cache}.",
         next_step="Raise launch.model_cache_size, or the size of the claim that launch.model_cache_claim names.",
     )
-
-
-def _to_disk(folder: Path) -> None:
-    """A rename may reach the disk before the files it shows."""
-    for file in (file for file in folder.rglob("*") if file.is_file()):
-        with open(file, "rb") as opened:
-            os.fsync(opened.fileno())
-
-
-def _remove_abandoned(cache: Path) -> None:
-    """What killed fetches left: they cannot be told from live ones but by their silence."""
-    for folder in cache.glob(f"{_FETCHING}*"):
-        try:
-            newest = max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
-        except FileNotFoundError:
-            continue  # another pod is removing or renaming it
-        if time.time() - newest > _ABANDONED_S:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _counted(folder: Path, *, was_there: bool) -> Fetched:
-    sizes = [file.stat().st_size for file in folder.rglob("*") if file.is_file()]
-    return Fetched(folder, len(sizes), sum(sizes), was_there)

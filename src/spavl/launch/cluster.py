@@ -10,7 +10,7 @@ import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from spavl.launch.credentials import connection_errors, open_client
@@ -74,7 +74,7 @@ class Patience:
     """How long one call may take and how often it is made again."""
 
     call_timeout_s: float = CALL_TIMEOUT_S
-    retry_delays_s: Sequence[float] = RETRY_DELAYS_S
+    retry_delays_s: Sequence[float] = field(default_factory=lambda: RETRY_DELAYS_S)
 
 
 class Answer(NamedTuple):

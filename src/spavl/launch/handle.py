@@ -34,6 +34,13 @@ class Handle:
     def words(self) -> str:
         return f"{self.kind} {self.namespace}/{self.name or self.base_name}"
 
+    @property
+    def how(self) -> str:
+        """How it began, in words."""
+        if not self.name:
+            return "has to wait for a former one to end"
+        return "is adopted" if self.is_adopted else "is made"
+
 
 def annotation(found: Json, name: str) -> str:
     return str((found["metadata"].get("annotations") or {}).get(name, ""))

@@ -96,7 +96,7 @@ async def _to_the_end(plan: Plan, subject: Subject, work: Wanted, on_line: Calla
         try:
             while not (handle := await begin(cluster, work, owner, subject)).name:
                 await wait_until_clear(cluster, handle, pace, on_line)
-            on_line(f"{handle.words} {'is adopted' if handle.is_adopted else 'is made'}")
+            on_line(f"{handle.words} {handle.how}")
             seen = await follow(cluster, handle, pace, on_line)
             return await settle(cluster, handle, seen, subject, on_line)
         except asyncio.CancelledError:  # Ctrl-C or SIGTERM

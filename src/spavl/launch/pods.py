@@ -165,6 +165,7 @@ def environment(unit: Unit) -> list[Manifest]:
         "SPAVL_HOME": f"{HOME}/state",
         "HF_HOME": f"{HOME}/hf",
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",  # thousands of lines in a log
+        "HF_HUB_DISABLE_TELEMETRY": "1",
         **({"HF_HUB_CACHE": f"{MODELS}/hub"} if unit.needs.runs_model else {}),
         **child_variables(launch.num_threads),
         **launch.env,

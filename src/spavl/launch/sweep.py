@@ -70,7 +70,10 @@ def _is_of(found: Json, installation: str) -> bool:
 
 
 def _seen_at(found: Json) -> datetime.datetime:
-    return moment(annotation(found, names.SEEN_AT) or found["metadata"]["creationTimestamp"])
+    try:
+        return moment(annotation(found, names.SEEN_AT))
+    except ValueError:  # somebody else wrote it, or nobody
+        return moment(found["metadata"]["creationTimestamp"])
 
 
 def _finished_at(found: Json) -> datetime.datetime:

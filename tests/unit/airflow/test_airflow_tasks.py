@@ -108,8 +108,40 @@ def test_a_run_without_a_plan_has_no_report_and_says_so():
 
 def test_a_stage_whose_plan_is_being_run_again_tries_again():
     with pytest.raises(AirflowException) as caught:
-        tasks.seal("images", "")
+        tasks.plan_of("")
     assert not isinstance(caught.value, AirflowFailException)
+
+
+def test_a_step_returns_what_those_that_follow_need():
+    groups = [
+        {"group": "a", "num_shards": 2, "num_items": 9},
+        {"group": "b", "num_shards": 0, "num_items": 0},
+    ]
+    assert tasks.returned("prepare", Outcome("images", "prepare", RUN, groups=groups)) == [
+        {"group": "a", "num_shards": 2}
+    ]
+    assert tasks.returned("work", Outcome("images", "work", RUN)) is None
+    assert tasks.returned("seal", Outcome("images", "seal", RUN)) == RUN
+
+
+def test_a_stage_that_the_method_leaves_out_is_a_skip_with_the_reason():
+    skipped = Outcome("reward", "prepare", RUN, verdict="skipped", next_step="training.method is dpo")
+    with pytest.raises(AirflowSkipException, match=r"training\.method is dpo"):
+        tasks.returned("prepare", skipped)
+
+
+def test_the_plan_of_a_local_profile_sweeps_nothing(capsys):
+    tasks.sweep({"profile": "demo"})
+    assert capsys.readouterr().out == ""
+
+
+def test_a_sweep_that_fails_is_printed_and_stops_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    profile = tmp_path / "profile.yaml"
+    profile.write_text("launch: {kind: kubernetes}")
+    tasks.sweep({"profile": str(profile)})
+    assert "the sweep failed: there are no usable credentials" in capsys.readouterr().out
 
 
 def test_sigterm_stops_the_command_and_leaves_airflows_handler_in_place(tmp_path):

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 from tests.line import run_here, write_profile
+from tests.unit.inference.misbehaving_server import running_server
 
 from spavl.__main__ import main
 from spavl.artifacts import channel
 from spavl.artifacts.record import Record, record_path
 from spavl.artifacts.store import Store, open_store
+from spavl.commands.doctor import examine
 from spavl.outcome import Outcome, parse
+from spavl.profiles import load_config
 
 
 @pytest.fixture
@@ -127,6 +130,69 @@ def test_doctor_names_what_is_missing_and_the_remedy(capsys, tmp_path: Path) -> 
     assert call(capsys, "doctor", "--profile", str(profile))[0].counts["missing"] == 0
     outcome, words = call(capsys, "doctor", "--profile", "demo", expect=2)
     assert "responses: bold" in outcome.error and "create-once" in words
+
+
+def cluster_profile(tmp_path: Path, **launch) -> Path:
+    launch = {"kind": "kubernetes", "images": {"data": "registry.test/data:1", "training": "registry.test/t:1"}, **launch}  # fmt: skip
+    return write_profile(tmp_path, num_per_leaf=0, num_per_benign=1, launch=launch)
+
+
+def test_doctor_says_what_pods_would_lack(capsys, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("SPAVL_STORE", f"file://{tmp_path}/store")
+    there = {"SPAVL_STORE": f"file://{tmp_path}/store"}
+    assert (
+        call(capsys, "doctor", "--profile", str(cluster_profile(tmp_path, env=there)))[0].counts["missing"]
+        == 0
+    )
+    for launch, words in (
+        ({"env": {}}, "store of pods"),
+        ({"env": {"SPAVL_STORE": "s3://another/store"}}, "store of pods"),
+        ({"env": there, "images": {"data": "registry.test/data:1"}}, "images of pods"),
+    ):
+        outcome, _ = call(capsys, "doctor", "--profile", str(cluster_profile(tmp_path, **launch)), expect=2)
+        assert words in outcome.error
+
+
+def test_doctor_leaves_keys_of_pods_to_their_secrets(capsys, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("SPAVL_STORE", f"file://{tmp_path}/store")
+    launch = {"kind": "kubernetes", "images": {"data": "registry.test/data:1", "training": "registry.test/t:1"}, "env": {"SPAVL_STORE": f"file://{tmp_path}/store"}}  # fmt: skip
+    judge = {"kind": "endpoint", "name": "judge", "model": "m", "revision": "1", "base_url": "https://judge.test/v1", "api_key_env": "JUDGE_KEY"}  # fmt: skip
+    for secrets, exit_code in ((["keys"], 0), ([], 2)):
+        profile = write_profile(tmp_path, num_per_leaf=0, num_per_benign=1, judgements={"judge": judge}, launch={**launch, "secrets": secrets})  # fmt: skip
+        outcome, _ = call(capsys, "doctor", "--profile", str(profile), expect=exit_code)
+    assert "JUDGE_KEY is not set" in outcome.error and "launch.secrets" in outcome.next_step
+
+
+def test_doctor_asks_the_server_of_a_served_model_where_no_pod_starts_one(capsys, tmp_path: Path) -> None:
+    with running_server() as server:
+        for name, missing in (("judge-7b", 0), ("unknown", 2)):
+            judge = {
+                "kind": "vllm",
+                "name": name,
+                "path": "a/b",
+                "revision": "1",
+                "base_url": server.base_url,
+            }
+            profile = write_profile(tmp_path, num_per_leaf=0, num_per_benign=1, judgements={"judge": judge})
+            call(capsys, "doctor", "--profile", str(profile), expect=missing)
+    outcome, words = call(capsys, "doctor", "--profile", str(profile), expect=2)
+    assert "server of unknown" in outcome.error and "vllm serve" in words
+
+
+@pytest.mark.parametrize(("image", "needed"), [("data", False), ("airflow", True), ("", True)])
+def test_only_what_launches_jobs_needs_the_clusters_client(
+    monkeypatch, tmp_path: Path, image: str, needed: bool
+) -> None:
+    monkeypatch.setenv("SPAVL_IMAGE", image)
+    examined = [finding.what for finding in examine(load_config(str(cluster_profile(tmp_path))))]
+    assert ("extra kubernetes" in examined) == needed
+
+
+def test_doctor_shows_brackets_as_they_are(capsys, tmp_path: Path) -> None:
+    base = {"kind": "transformers", "name": "base", "path": "/no/[red]"}
+    profile = write_profile(tmp_path, num_per_leaf=0, num_per_benign=1, training={"base": base})
+    _, words = call(capsys, "doctor", "--profile", str(profile), expect=2)
+    assert "'/no/[red]'" in words
 
 
 def test_config_prints_every_default(capsys) -> None:

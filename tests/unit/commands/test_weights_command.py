@@ -87,6 +87,14 @@ def test_a_hub_that_is_down_is_tried_again(tmp_path: Path, hub: Hub) -> None:
     assert os.listdir(tmp_path / "cache") == []
 
 
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_hub_that_shuts_us_out_is_a_users_mistake(tmp_path: Path, hub: Hub, status: int) -> None:
+    run_id = planned(tmp_path)
+    hub.status = status
+    outcome, words = weights(hub, run_id, tmp_path / "cache")
+    assert outcome.exit_code == 2 and "HF_TOKEN" in outcome.next_step, words
+
+
 def test_a_hub_that_may_not_be_asked_is_a_users_mistake(tmp_path: Path, hub: Hub) -> None:
     outcome, _ = weights(hub, planned(tmp_path), tmp_path / "cache", HF_HUB_OFFLINE="1")
     assert outcome.exit_code == 2 and "HF_HUB_OFFLINE is set" in outcome.error and hub.asked == []

@@ -56,6 +56,10 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *args: Any) -> None:
         return None
 
+    def do_GET(self) -> None:
+        served = {"object": "list", "data": [{"id": "judge-7b", "object": "model"}]}
+        self.reply(json.dumps(served).encode() if self.path == "/v1/models" else b"{}", 200, {})
+
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         with self.server.lock:

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.unit.inference.misbehaving_server import Server, running_server
 
-from spavl.config import EndpointModel
+from spavl.config import EndpointModel, VllmModel
 from spavl.errors import TryAgain, UserError
 from spavl.inference import Request, Sampling, open_model
 
@@ -81,6 +81,17 @@ def test_an_answer_carries_text_reason_and_token_counts(server: Server) -> None:
     assert (answer.text, answer.outcome, answer.error) == ("echo a prompt text", "ok", None)
     assert (answer.finish_reason, answer.prompt_tokens, answer.completion_tokens) == ("stop", 7, 3)
     assert answer.attempts == 1
+
+
+def test_a_model_that_vllm_serves_is_asked_by_its_own_name_in_json_and_without_a_key(server: Server) -> None:
+    spec = VllmModel(kind="vllm", name="judge-7b", path="a/b", revision="r1", base_url=server.base_url, timeout_s=3.0, max_retry_wait_s=0.01)  # fmt: skip
+    server.script["a"] = [503]
+    asked = Request("a", "a prompt text", response_schema={"type": "object"})
+    answer = answers_of(spec, [asked])["a"]
+    assert (answer.text, answer.attempts) == ("echo a prompt text", 2)
+    body, headers = server.bodies[-1], server.headers[-1]
+    assert body["model"] == "judge-7b" and "authorization" not in headers
+    assert body["response_format"]["type"] == "json_schema"
 
 
 PASSING = [

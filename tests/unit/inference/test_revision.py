@@ -97,6 +97,16 @@ def test_every_kind_opens_with_its_name_and_revision(tmp_path: Path) -> None:
         assert (model.name, model.revision) == (spec.name, "some-revision")
 
 
+@pytest.mark.parametrize("path", ["organisation/model", "s3://bucket/model", "/models/mine"])
+def test_a_served_model_has_the_revision_it_was_pinned_to(path: str) -> None:
+    assert resolve_revision(VllmModel(kind="vllm", name="v", path=path, revision="c0ffee")) == "c0ffee"
+
+
+def test_a_served_model_must_lie_where_its_pod_can_fetch_it() -> None:
+    with pytest.raises(UserError, match="neither a hub id nor a folder's address"):
+        resolve_revision(VllmModel(kind="vllm", name="v", path="some/where/here", revision="1"))
+
+
 def test_a_folder_that_changed_after_the_plan_is_refused(tmp_path: Path) -> None:
     spec = spec_of(model_folder(tmp_path / "model"))
     revision = resolve_revision(spec)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import pytest
 from tests.cluster_api import NAMESPACE, ClusterApi
@@ -22,13 +21,6 @@ from spavl.launch.wanted import Wanted, from_manifest
 LIMITS = Limits(pending_timeout_s=60, num_server_restarts=2)
 QUICK = Patience(call_timeout_s=5, retry_delays_s=(0.01, 0.01, 0.01))
 BASE = "spavl-0123456789abcdef0123"
-
-
-@pytest.fixture
-def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    with ClusterApi().serve() as served:
-        monkeypatch.setenv("KUBECONFIG", str(served.write_kubeconfig(tmp_path / "kubeconfig")))
-        yield served
 
 
 def work(kind: str = "Job", image: str = "spavl-data:1", queue: str | None = None, num_shards: int = 1) -> Wanted:  # fmt: skip

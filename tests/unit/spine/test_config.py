@@ -89,6 +89,62 @@ def test_home_is_the_only_variable(tmp_path: Path, spavl_home: Path) -> None:
     assert load_config(path).training.base.path == f"{spavl_home}/m/${{USER}}"
 
 
+CLUSTER = {"kind": "kubernetes", "images": {"data": "registry.test/data:1"}}
+
+
+@pytest.mark.parametrize(
+    ("launch", "words"),
+    [
+        ({"images": {"data": "registry.test/data:latest"}}, "a tag other than latest"),
+        ({"images": {"data": "registry.test:5000/data"}}, "a tag other than latest"),
+        ({"cpu": {"cpu": "2", "cpu_limit": "500m"}}, "cpu_limit 500m is less than cpu 2"),
+        ({"cpu": {"memory": "4 GB"}}, "launch.kubernetes.cpu.memory"),
+        ({"cpu": {"tolerations": [{"key": "a", "value": "b"}]}}, "operator Exists has no value"),
+        ({"cpu": {"tolerations": [{"operator": "Equal", "value": "b"}]}}, "needs a key"),
+        ({"env": {"NOT A NAME": "x"}}, "launch.kubernetes.env"),
+        ({"namespace": "Upper"}, "launch.kubernetes.namespace"),
+    ],
+    ids=str,
+)
+def test_what_kubernetes_would_refuse_is_refused_here(tmp_path: Path, launch: dict, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        load_config(profile(tmp_path, {"launch": {**CLUSTER, **launch}}))
+
+
+def test_pods_that_train_keep_their_defaults_where_others_are_set(tmp_path: Path) -> None:
+    launch = load_config(profile(tmp_path, {"launch": {**CLUSTER, "training": {"num_gpus": 2}}})).launch
+    assert (launch.training.memory, launch.training.grace_s, launch.num_training_processes) == (
+        "16Gi",
+        120,
+        2,
+    )
+    assert (launch.cpu.memory, launch.cpu.grace_s) == ("4Gi", 60)
+
+
+@pytest.mark.parametrize(
+    "image", ["registry.test:5000/data:1.2", "data:1", "registry.test/a/b@sha256:" + "a" * 64, "x:latest@sha256:" + "a" * 64]
+)  # fmt: skip
+def test_an_image_has_a_tag_or_a_digest(tmp_path: Path, image: str) -> None:
+    config = load_config(profile(tmp_path, {"launch": {**CLUSTER, "images": {"data": image}}}))
+    assert config.launch.images.data == image
+
+
+@pytest.mark.parametrize(
+    "arg", ["--trust-remote-code", "--trust_remote_code", "--api-key=x", "--host", "--port=1"]
+)
+def test_a_server_runs_no_code_of_its_weights_and_holds_no_key(tmp_path: Path, arg: str) -> None:
+    judge = {"kind": "vllm", "name": "judge", "path": "a/b", "revision": "1", "args": [arg]}
+    with pytest.raises(UserError, match=f"'{arg.partition('=')[0]}' may not be among args"):
+        load_config(profile(tmp_path, {"judgements": {"judge": judge}}))
+
+
+def test_an_installation_fills_the_cluster_profile_in(tmp_path: Path) -> None:
+    images = {"data": "registry.test/data:1", "training": "registry.test/training:1"}
+    config = load_config(profile(tmp_path, {"extends": "cluster", "launch": {"images": images}}))
+    assert config.launch.kind == "kubernetes" and config.launch.images.training == images["training"]
+    assert config.launch.num_training_processes == 8 and config.training.loss == "sigmoid"
+
+
 def sections_in(annotation: object) -> list[type]:
     """The sections that a field holds, inside unions and tuples too."""
     if isinstance(annotation, type) and issubclass(annotation, Section):

@@ -111,3 +111,24 @@ def test_two_models_of_one_name_must_be_one_model(store: Store, tmp_path: Path) 
     )
     with pytest.raises(UserError, match="two different models of the profile are named 'demo-rules'"):
         refresh(store, str(path))
+
+
+def test_a_run_on_a_cluster_pins_its_images(store: Store, tmp_path: Path) -> None:
+    pinned = "registry.test/data@sha256:" + "a" * 64
+    launch = {"kind": "kubernetes", "images": {"data": pinned}}
+    path = str(write_profile(tmp_path, num_per_leaf=0, num_per_benign=1, launch=launch))
+    plan = refresh(store, path)
+    assert plan.image_digests == {pinned: "sha256:" + "a" * 64} == read_plan(store, plan.run_id).image_digests
+    by_tag = refresh(store, path, "by tag", overrides=["launch.images.data=registry.test/data:1"])
+    assert by_tag.image_digests == {"registry.test/data:1": ""}
+
+
+def test_a_run_on_a_cluster_without_images_is_never_planned(store: Store, tmp_path: Path) -> None:
+    path = str(write_profile(tmp_path, num_per_leaf=0, num_per_benign=1, launch={"kind": "kubernetes"}))
+    with pytest.raises(UserError, match=r"launch.images.data is not set"):
+        refresh(store, path)
+    assert store.names("runs") == []
+
+
+def test_a_run_on_this_machine_has_no_images(store: Store, profile: str) -> None:
+    assert refresh(store, profile).image_digests == {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spavl.config.quantities import amount, doubled, total
@@ -34,6 +34,7 @@ def test_a_sum_is_in_the_shared_unit_or_whole(first: str, second: str, sum_: str
     assert total(first, second) == sum_
 
 
+@settings(deadline=None)
 @given(st.integers(0, 999), st.integers(0, 999), *[st.sampled_from(["", "M", "Gi"])] * 2)
 def test_nothing_is_lost_in_a_sum(first: int, second: int, unit: str, other: str) -> None:
     assert amount(total(f"{first}{unit}", f"{second}{other}")) == amount(f"{first}{unit}") + amount(f"{second}{other}")  # fmt: skip

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,7 @@ def test_the_sealed_model_lies_in_the_store_as_its_manifest_says(base, tmp_path)
     assert [row.step for row in sealed.rows if row.name == "loss"] == [3, 4]
     assert {row.step for row in sealed.rows if row.name.startswith("eval_")} == {4}
     assert sealed.details["adaptation"] == "lora"
+    assert sealed.details["packages"]["torch"] == metadata.version("torch")
     folders = sealed.details["folders"]
     assert {name: folder["path"] for name, folder in folders.items()} == {
         "model": f"{FOLDER}/model",
