@@ -28,6 +28,7 @@ IMAGES = {
 ENGINES = ("podman", "docker", "buildah")
 DEFAULT_BASE = "docker.io/library/python:3.11.14-slim-bookworm"
 CERTIFICATE_IN_THE_BUILD = "/etc/pip-certificate.pem"
+WHEELS_IN_THE_BUILD = "/wheels"
 
 
 class Unusable(Exception):
@@ -46,7 +47,7 @@ class Index:
         """The configuration file that pip reads in the build; "" where its defaults will do."""
         values = {
             "index-url": self.url,
-            "find-links": self.find_links,
+            "find-links": WHEELS_IN_THE_BUILD if self.folder() else self.find_links,
             "cert": CERTIFICATE_IN_THE_BUILD if self.certificate else None,
         }
         lines = [f"{key} = {value}" for key, value in values.items() if value]
@@ -108,12 +109,7 @@ def build_command(
     if engine == "buildah":
         command.append("--layers")  # the two others keep layers of their own accord
     if wheels:
-        if engine == "docker":
-            raise Unusable(
-                f"docker's builds see no folder of this machine, so not {wheels!r}: "
-                "give --find-links a URL, or build with podman or buildah."
-            )
-        command += ["--volume", f"{wheels}:{wheels}:ro"]
+        command += ["--build-context", f"wheels={wheels}"]
     return [*command, str(ROOT)]
 
 

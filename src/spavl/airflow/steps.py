@@ -73,6 +73,7 @@ class StepOperator(BaseOperator):
         from spavl.errors import SpavlError
         from spavl.launch import kubernetes, life
         from spavl.launch.cluster import Cluster
+        from spavl.launch.refusals import ClusterAway
         from spavl.launch.wanted import wanted
 
         launch: KubernetesLaunch = plan.resolved.launch  # type: ignore[assignment]
@@ -84,6 +85,8 @@ class StepOperator(BaseOperator):
             async with Cluster.of(launch) as cluster:
                 try:
                     return await kubernetes.begin(cluster, work, owner, subject)
+                except ClusterAway:
+                    raise  # nothing can be removed; the next try adopts what was made
                 except BaseException:
                     with contextlib.suppress(SpavlError):  # the answer that failed may be that of a creation
                         await life.remove(cluster, life.unnamed(work, owner))

@@ -32,6 +32,7 @@ _PACKAGES = {  # extra -> module that must be importable
     "s3": ("s3fs",),
     "kubernetes": ("kubernetes_asyncio",),
 }
+_IMAGES_OF_PODS = ("data", "training")  # of SPAVL_IMAGE, which each of our images sets
 SERVER_TIMEOUT_S = 3.0
 
 
@@ -62,7 +63,8 @@ def _packages(config: Config) -> Iterator[Finding]:
         for spec in models_of(section)
     ]
     if isinstance(config.launch, KubernetesLaunch):
-        needed.add("kubernetes")  # models are run by pods, whose images hold what they need
+        # models are run by pods, whose images hold what they need; a pod's own image launches nothing
+        needed |= set() if os.environ.get("SPAVL_IMAGE") in _IMAGES_OF_PODS else {"kubernetes"}
     elif any(spec.kind == "transformers" for spec in specs):
         needed.add("training")
     if os.environ.get("SPAVL_STORE", "").startswith("s3://"):

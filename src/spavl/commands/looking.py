@@ -7,6 +7,7 @@ import sys
 
 import yaml
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from spavl import worklist
@@ -85,9 +86,7 @@ def doctor(arguments: argparse.Namespace) -> Outcome:
     for finding in findings:
         table.add_row(
             "[green]✓" if finding.is_ok else "[red]✗",
-            finding.what,
-            finding.seen,
-            "" if finding.is_ok else finding.remedy,
+            *(escape(text) for text in (finding.what, finding.seen, "" if finding.is_ok else finding.remedy)),
         )
     Console(stderr=True).print(table)
     missing = [finding for finding in findings if not finding.is_ok]

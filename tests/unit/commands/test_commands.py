@@ -13,7 +13,9 @@ from spavl.__main__ import main
 from spavl.artifacts import channel
 from spavl.artifacts.record import Record, record_path
 from spavl.artifacts.store import Store, open_store
+from spavl.commands.doctor import examine
 from spavl.outcome import Outcome, parse
+from spavl.profiles import load_config
 
 
 @pytest.fixture
@@ -175,6 +177,22 @@ def test_doctor_asks_the_server_of_a_served_model_where_no_pod_starts_one(capsys
             call(capsys, "doctor", "--profile", str(profile), expect=missing)
     outcome, words = call(capsys, "doctor", "--profile", str(profile), expect=2)
     assert "server of unknown" in outcome.error and "vllm serve" in words
+
+
+@pytest.mark.parametrize(("image", "needed"), [("data", False), ("airflow", True), ("", True)])
+def test_only_what_launches_jobs_needs_the_clusters_client(
+    monkeypatch, tmp_path: Path, image: str, needed: bool
+) -> None:
+    monkeypatch.setenv("SPAVL_IMAGE", image)
+    examined = [finding.what for finding in examine(load_config(str(cluster_profile(tmp_path))))]
+    assert ("extra kubernetes" in examined) == needed
+
+
+def test_doctor_shows_brackets_as_they_are(capsys, tmp_path: Path) -> None:
+    base = {"kind": "transformers", "name": "base", "path": "/no/[red]"}
+    profile = write_profile(tmp_path, num_per_leaf=0, num_per_benign=1, training={"base": base})
+    _, words = call(capsys, "doctor", "--profile", str(profile), expect=2)
+    assert "'/no/[red]'" in words
 
 
 def test_config_prints_every_default(capsys) -> None:

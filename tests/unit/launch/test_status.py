@@ -312,6 +312,20 @@ def test_of_several_failed_pods_the_users_mistake_is_told() -> None:
     assert seen.failure.error.endswith("(Job has failed indexes.)")
 
 
+def test_of_failed_pods_one_that_was_taken_away_is_told_last() -> None:
+    evicted = a_pod("Failed", 1, made="2026-11-25T11:59:59Z", reason="Evicted", message="low on disk")
+    failed = condition("Failed", "BackoffLimitExceeded")
+    assert look(an_object(failed), ended(1), evicted).failure.pod == "pod-0"
+    alone = look(an_object(failed), evicted).failure
+    assert "Evicted: low on disk" in alone.error and alone.exit_code == 75
+
+
+def test_a_pod_that_is_leaving_keeps_nobody_waiting() -> None:
+    leaving = waiting("CreateContainerConfigError", 'secret "s3" not found')
+    leaving["metadata"]["deletionTimestamp"] = MADE
+    assert look(an_object(), leaving).phase == "pending"
+
+
 def test_memory_that_ran_out_is_named_with_its_remedy_and_may_be_tried_again() -> None:
     seen = look(an_object(condition("Failed", "BackoffLimitExceeded")), ended(137, reason="OOMKilled"))
     assert "OOMKilled" in seen.failure.error and "`memory`" in seen.failure.next_step
