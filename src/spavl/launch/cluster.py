@@ -22,7 +22,7 @@ from spavl.launch.refusals import (
     reason_of,
     refused,
     seconds_asked,
-)  # fmt: skip
+)
 
 if TYPE_CHECKING:
     from spavl.config import KubernetesLaunch

@@ -21,9 +21,8 @@ from spavl.launch.refusals import Conflict, Forbidden
 from spavl.launch.wanted import Wanted
 
 NUM_CONFLICTS = 20  # readings of an object that others keep changing, before we give up for now
-LEAVING_FOR_EVER_S = (
-    60.0  # past its grace period, a leaving pod sits on a lost node; the store's leases keep it harmless
-)
+# Past its grace period, a leaving pod sits on a lost node; should it still run there, the store's leases keep it harmless.
+LEAVING_FOR_EVER_S = 60.0
 
 
 def unnamed(wanted: Wanted, owner: str) -> Handle:
