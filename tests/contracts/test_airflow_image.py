@@ -62,11 +62,9 @@ def test_a_task_started_by_python_is_not_given_to_airflow(path_with_airflow: str
 @pytest.mark.parametrize(
     ("connection", "asynchronous"),
     [
-        (
-            "postgresql://u:p@db/airflow?sslmode=disable",
-            "postgresql+psycopg://u:p@db/airflow?sslmode=disable",
-        ),
-        ("postgresql+psycopg2://u:p@db/airflow", ""),
+        ("postgresql://u:p@db/a?sslmode=disable", "postgresql+asyncpg://u:p@db/a?ssl=disable"),
+        ("postgresql+psycopg2://db/a?x=1&sslmode=require", "postgresql+asyncpg://db/a?x=1&ssl=require"),
+        ("postgresql://sslmode:p@db/airflow", ""),
         ("sqlite:////opt/airflow/airflow.db", ""),
     ],
 )
@@ -81,7 +79,7 @@ def test_a_given_asynchronous_connection_is_kept(path_with_airflow: str) -> None
     said = entrypoint(
         path_with_airflow,
         "version",
-        AIRFLOW__DATABASE__SQL_ALCHEMY_CONN="postgresql://db/airflow",
+        AIRFLOW__DATABASE__SQL_ALCHEMY_CONN="postgresql://db/airflow?sslmode=disable",
         AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC="postgresql+asyncpg://db/other",
     )
     assert said.endswith("postgresql+asyncpg://db/other")
