@@ -8,6 +8,7 @@ take turns in one process; no answer may end early, so all of them make equally 
 from __future__ import annotations
 
 import multiprocessing
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -76,6 +77,10 @@ def _rounds(table: _Table, size: int) -> tuple[dict[str, list[Seconds]], dict[st
     for number in range(table.job.num_rounds + 1):
         for name in list(sides) if number % 2 == 0 else reversed(list(sides)):
             seconds, answers[name] = table.timed(name, sides[name], size)
+            print(
+                f"{size} at a time, round {number}, {name}: {seconds.wall_s:.1f} s, CPU {seconds.cpu_s:.1f} s",
+                file=sys.stderr,
+            )
             if number:
                 rounds[name].append(seconds)
     return rounds, answers
