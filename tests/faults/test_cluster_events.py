@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
@@ -177,6 +178,35 @@ def test_task_stopped_while_deferred_its_job_and_pods_are_removed(api: ClusterAp
     assert api.of("batch/jobs") == api.of("core/pods") == []
 
 
+def test_worker_stopped_before_airflow_has_taken_the_deferral_its_job_is_removed(api: ClusterApi) -> None:
+    from airflow.sdk.exceptions import TaskDeferred
+
+    planned()
+    stopped = operator()
+    with pytest.raises(TaskDeferred):
+        stopped.execute({"ti": SimpleNamespace(id="try-1")})
+    stopped.on_kill()
+    assert api.of("batch/jobs") == []
+
+
+def test_worker_stopped_while_it_begins_its_job_is_removed(api: ClusterApi, monkeypatch) -> None:
+    """SIGTERM while the answer to the creation is on its way."""
+    from airflow.sdk.exceptions import AirflowException
+
+    planned()
+    create = ClusterApi._create
+
+    def create_and_stop(self, request, resource):
+        made = create(self, request, resource)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return made
+
+    monkeypatch.setattr(ClusterApi, "_create", create_and_stop)
+    with pytest.raises(AirflowException, match="stopped by SIGTERM"):
+        operator().execute({"ti": SimpleNamespace(id="try-1")})
+    assert api.of("batch/jobs") == []
+
+
 def test_queue_full_the_task_waits_without_a_limit_and_says_so(api: ClusterApi, task_log) -> None:
     planned(cpu={"queue": "night"}, pending_timeout_s=1)
     api.put("kueue.x-k8s.io/localqueues", {"metadata": {"name": "night"}})
@@ -312,6 +342,18 @@ def test_secret_missing_the_task_fails_once_and_nothing_is_left(api: ClusterApi)
     with pytest.raises(AirflowFailException, match="there is no Secret 's3'"):
         resume(event)
     assert api.of("batch/jobs") == api.of("core/pods") == []
+
+
+def test_verb_forbidden_while_watching_the_task_fails_once_and_nothing_is_left(api: ClusterApi) -> None:
+    from airflow.sdk.exceptions import AirflowFailException
+
+    planned()
+    deferred = begin("try-1")
+    api.forbidden.add(("list", "core/pods"))
+    event = watch(deferred)
+    with pytest.raises(AirflowFailException, match="forbids us to list core/pods in namespace 'spavl'"):
+        resume(event)
+    assert api.of("batch/jobs") == []
 
 
 def test_queue_missing_the_task_fails_before_anything_is_made(api: ClusterApi) -> None:

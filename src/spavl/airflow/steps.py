@@ -6,6 +6,7 @@ but ids is kept: `resume` looks again for itself, and if there is more to wait f
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,7 @@ class StepOperator(BaseOperator):
         self.step = step
         self.spavl_run = spavl_run
         self.group = group
+        self._begun: tuple[KubernetesLaunch, Handle] | None = None
 
     def execute(self, context: Mapping[str, Any]) -> Any:
         plan = tasks.plan_of(self.spavl_run)
@@ -47,12 +49,19 @@ class StepOperator(BaseOperator):
         from spavl.launch.handle import Handle
 
         plan = tasks.plan_of(self.spavl_run)
-        if event.get("error"):
-            raise tasks.told(self._subject(plan), event["error"], event["next_step"], event["exit_code"])
         watched = Handle(**event["handle"])
+        if event.get("error"):
+            if event["exit_code"] in tasks.NEVER_RETRIED:
+                self._remove(plan.resolved.launch, watched)  # type: ignore[arg-type]
+            raise tasks.told(self._subject(plan), event["error"], event["next_step"], event["exit_code"])
         if not watched.name:
             self._begin(plan, watched.owner)
         return tasks.returned(self.step, self._settled(plan, watched))
+
+    def on_kill(self) -> None:
+        """Stopped after the object was begun and before Airflow has taken the deferral: no trigger will remove it."""
+        if self._begun is not None:
+            self._remove(*self._begun)
 
     def _subject(self, plan: Plan) -> Subject:
         from spavl.launch.ending import Subject
@@ -64,6 +73,7 @@ class StepOperator(BaseOperator):
         from spavl.errors import SpavlError
         from spavl.launch import kubernetes, life
         from spavl.launch.cluster import Cluster
+        from spavl.launch.refusals import ClusterAway
         from spavl.launch.wanted import wanted
 
         launch: KubernetesLaunch = plan.resolved.launch  # type: ignore[assignment]
@@ -75,14 +85,30 @@ class StepOperator(BaseOperator):
             async with Cluster.of(launch) as cluster:
                 try:
                     return await kubernetes.begin(cluster, work, owner, subject)
+                except ClusterAway:
+                    raise  # nothing can be removed; the next try adopts what was made
                 except BaseException:
                     with contextlib.suppress(SpavlError):  # the answer that failed may be that of a creation
                         await life.remove(cluster, life.unnamed(work, owner))
                     raise
 
         handle = tasks.waited_for(begin, subject)
+        self._begun = (launch, handle)
         print(f"{handle.words} {handle.how}")
         self._defer(launch, handle)
+
+    def _remove(self, launch: KubernetesLaunch, handle: Handle) -> None:
+        """No try follows that would adopt the object; what this cannot remove, the sweep does."""
+        from spavl.errors import SpavlError
+        from spavl.launch import life
+        from spavl.launch.cluster import Cluster
+
+        async def remove() -> None:
+            async with Cluster.of(launch) as cluster:
+                print(await life.remove(cluster, handle))
+
+        with contextlib.suppress(SpavlError):
+            asyncio.run(remove())
 
     def _settled(self, plan: Plan, handle: Handle) -> Outcome:
         """Logs and outcome of what has ended; what has not is watched on."""
@@ -104,6 +130,7 @@ class StepOperator(BaseOperator):
         outcome = tasks.waited_for(settle, subject)
         if outcome is None:
             self._defer(launch, handle)
+        tasks.say(outcome)
         return outcome
 
     def _defer(self, launch: KubernetesLaunch, handle: Handle) -> None:

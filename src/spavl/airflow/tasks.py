@@ -180,8 +180,13 @@ def _finish(step: Callable[[], Outcome]) -> Outcome:
             outcome = step()
     except StepFailed as failure:
         raise _as_airflow_says(failure.outcome) from None
-    print(f"{outcome.verdict}: " + ", ".join(f"{name} {value}" for name, value in outcome.counts.items()))
+    say(outcome)
     return outcome
+
+
+def say(outcome: Outcome) -> None:
+    """The end of a step, for the task's log."""
+    print(f"{outcome.verdict}: " + ", ".join(f"{name} {value}" for name, value in outcome.counts.items()))
 
 
 def _as_airflow_says(outcome: Outcome) -> AirflowException:

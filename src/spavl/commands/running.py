@@ -80,7 +80,7 @@ def run(arguments: argparse.Namespace) -> Outcome:
             _say(f"{dag}: skipped: {made.skip_reason}")
             outcome = _plan_outcome(made)
             continue
-        with _warm():
+        with _warm() if made.resolved.launch.kind == "local" else contextlib.nullcontext():
             outcome = _run_stages(made, made.stages)
         if outcome.exit_code:
             break

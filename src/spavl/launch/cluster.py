@@ -22,7 +22,7 @@ from spavl.launch.refusals import (
     reason_of,
     refused,
     seconds_asked,
-)  # fmt: skip
+)
 
 if TYPE_CHECKING:
     from spavl.config import KubernetesLaunch
@@ -157,11 +157,17 @@ class Cluster:
     async def log(
         self, pod: str, container: str, *, num_lines: int, num_bytes: int, previous: bool = False
     ) -> str:
-        """The last lines of a container's log; "" where it has not started or is gone."""
+        """The last lines of a container's log; "" where it has not started, is gone, or its node does not answer.
+
+        Asked for once only: the API server gets it from the pod's node, and with that node lost every call is a 500.
+        """
         query = {"container": container, "tailLines": str(num_lines), "limitBytes": str(num_bytes)}
         if previous:
             query["previous"] = "true"
-        answer = await self._call("get", RESOURCES["Pod"], pod, "log", query=query)
+        try:
+            answer = await self._call("get", RESOURCES["Pod"], pod, "log", query=query, retry_delays_s=())
+        except ClusterAway:
+            return ""
         return "" if answer is None else answer.content.decode(errors="replace")
 
     async def has_queue(self, name: str) -> bool:
@@ -180,6 +186,7 @@ class Cluster:
         *,
         query: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
+        retry_delays_s: Sequence[float] | None = None,
     ) -> Answer | None:
         """One call, made again where that can help; None where the object, or the page of a list, is not there (any more)."""
         rights = f"{resource.name}/{subresource}" if subresource else resource.name
@@ -188,7 +195,8 @@ class Cluster:
         path = resource.path(self.namespace, *(word for word in (name, subresource) if word))
         call = Call(verb, rights, name, self.namespace)
         is_renewed, why = False, ""
-        for delay_s in (*self._patience.retry_delays_s, None):
+        delays_s = self._patience.retry_delays_s if retry_delays_s is None else retry_delays_s
+        for delay_s in (*delays_s, None):
             asked_s = 0.0
             try:
                 answer = await self._send(METHODS[verb], path, query, body)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from spavl.artifacts import failure
 from spavl.artifacts.store import open_store
-from spavl.errors import SpavlError
+from spavl.errors import SpavlError, UserError
 from spavl.launch import life
 from spavl.launch.cluster import Cluster
 from spavl.launch.ending import Subject, settle
@@ -99,7 +99,10 @@ async def _to_the_end(plan: Plan, subject: Subject, work: Wanted, on_line: Calla
             on_line(f"{handle.words} {handle.how}")
             seen = await follow(cluster, handle, pace, on_line)
             return await settle(cluster, handle, seen, subject, on_line)
-        except asyncio.CancelledError:  # Ctrl-C or SIGTERM
+        except (
+            asyncio.CancelledError,
+            UserError,
+        ):  # Ctrl-C, SIGTERM, or something that the cluster forbids us
             with contextlib.suppress(SpavlError):
                 on_line(await life.remove(cluster, handle))
             raise

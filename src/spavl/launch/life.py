@@ -17,13 +17,12 @@ from spavl.launch.cluster import Cluster
 from spavl.launch.handle import POD_LABELS, Handle, annotation, generation, is_terminating, now_text
 from spavl.launch.look import not_ours
 from spavl.launch.pods_seen import Json, moment
-from spavl.launch.refusals import Conflict
+from spavl.launch.refusals import Conflict, Forbidden
 from spavl.launch.wanted import Wanted
 
 NUM_CONFLICTS = 20  # readings of an object that others keep changing, before we give up for now
-LEAVING_FOR_EVER_S = (
-    60.0  # past its grace period, a leaving pod sits on a lost node; the store's leases keep it harmless
-)
+# Past its grace period, a leaving pod sits on a lost node; should it still run there, the store's leases keep it harmless.
+LEAVING_FOR_EVER_S = 60.0
 
 
 def unnamed(wanted: Wanted, owner: str) -> Handle:
@@ -106,10 +105,8 @@ async def _check_queue(cluster: Cluster, queue: str) -> None:
     try:
         if await cluster.has_queue(queue):
             return
-    except UserError as error:
-        if "forbids" in error.message:
-            return  # not ours to read: the object then waits in a queue that may not exist
-        raise
+    except Forbidden:
+        return  # not ours to read: the object then waits in a queue that may not exist
     raise UserError(
         f"there is no LocalQueue {queue!r} in namespace {cluster.namespace!r}: its jobs would wait for ever.",
         next_step="Create it, or correct `queue` in the profile's launch section.",

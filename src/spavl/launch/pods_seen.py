@@ -119,6 +119,11 @@ def waits_for(pod: Json, events: Sequence[Json]) -> Trouble | None:
         if reason in ("CreateContainerConfigError", "CreateContainerError", "RunContainerError"):
             words = waiting.get("message", reason)
             return missing(words) or Trouble(f"container {container['name']} cannot start: {words}")
+        if reason == "CrashLoopBackOff":
+            num_restarts = container.get("restartCount", 0)
+            return Trouble(
+                f"container {container['name']} has crashed and is started again ({num_restarts} so far)"
+            )
     newest = newest_event(events)
     if newest and newest.get("reason") in ("FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox"):
         return missing(newest.get("message", "")) or Trouble(newest.get("message", ""))
@@ -239,8 +244,9 @@ def event_time(event: Json) -> str:
 
 
 def ended_at(pod: Json) -> datetime.datetime | None:
-    """When its last container ended."""
-    times = [state(seen, "terminated").get("finishedAt") for seen in containers(pod)]
+    """When its last container ended, in this life or its former one."""
+    lives = [seen.get(name) or {} for seen in containers(pod) for name in ("state", "lastState")]
+    times = [(life.get("terminated") or {}).get("finishedAt") for life in lives]
     return max((moment(time) for time in times if time), default=None)
 
 

@@ -27,6 +27,10 @@ class MissingKind(UserError):
     """The cluster does not know this kind of object: its operator is not installed."""
 
 
+class Forbidden(UserError):
+    """No Role grants us this verb."""
+
+
 class Call(NamedTuple):
     """What was asked of the API server."""
 
@@ -82,7 +86,7 @@ def _forbidden(call: Call, message: str) -> TryAgain | UserError:
         return UserError(f"namespace {call.namespace!r} is being removed.")
     if "admission webhook" in lower or "denied the request" in lower or "violates" in lower:
         return UserError(f"the cluster's admission refuses to {call.words()}: {message}.")
-    return UserError(
+    return Forbidden(
         f"the cluster forbids us to {call.words()}: {message}.",
         next_step="Grant it by a Role, as the chart does for the service account of Airflow.",
     )

@@ -171,7 +171,10 @@ def _pending(seen: Seen, trouble: Trouble | None, limits: Limits, now: datetime.
 
 
 def waiting_since(seen: Seen) -> datetime.datetime:
-    """The last time that something went forward: made, admitted by its queue, or a pod ended. Seconds of a queue do not count."""
+    """The last time that something went forward: made, admitted by its queue, a pod made or a container ended.
+
+    Time in a queue does not count, and neither does what a lost pod had waited: the one in its place waits anew.
+    """
     status = seen.object.get("status") or {}
     times = [moment(seen.object["metadata"]["creationTimestamp"])]
     if status.get("startTime"):
@@ -179,6 +182,7 @@ def waiting_since(seen: Seen) -> datetime.datetime:
     for condition in status.get("conditions") or []:
         if condition["type"] == "Suspended" and condition["status"] == "False" and condition.get("lastTransitionTime"):  # fmt: skip
             times.append(moment(condition["lastTransitionTime"]))
+    times += [moment(made) for pod in seen.pods if (made := pod["metadata"].get("creationTimestamp"))]
     times += [ended for pod in seen.pods if (ended := pods_seen.ended_at(pod))]
     return max(times)
 

@@ -135,6 +135,20 @@ def test_the_plan_of_a_local_profile_sweeps_nothing(capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_the_plan_on_a_cluster_first_removes_what_nobody_watches(api, tmp_path, monkeypatch, capsys):
+    profile = tmp_path / "profile.yaml"
+    profile.write_text("installation: here\nlaunch: {kind: kubernetes, namespace: spavl}")
+    labels = {"app.kubernetes.io/managed-by": "spavl", "app.kubernetes.io/instance": "here"}
+    api.put(
+        "batch/jobs",
+        {"metadata": {"name": "orphan", "labels": labels, "creationTimestamp": "2026-01-01T00:00:00Z"}},
+    )
+    monkeypatch.setattr(tasks, "plan_argv", lambda *form: ending_with(Outcome("plan", run_id=RUN)))
+    run = SimpleNamespace(dag_id="align_model", run_id="r", logical_date=None)
+    assert tasks.plan({"profile": str(profile)}, run) == RUN
+    assert api.of("batch/jobs") == [] and "removed Job spavl/orphan" in capsys.readouterr().out
+
+
 def test_a_sweep_that_fails_is_printed_and_stops_nothing(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)

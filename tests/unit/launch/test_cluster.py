@@ -149,6 +149,12 @@ def test_the_newest_lines_of_a_log_are_read(api: ClusterApi) -> None:
     assert text.splitlines() == ["line 98", "line 99"]
 
 
+def test_a_log_that_its_lost_node_cannot_give_is_empty_and_asked_for_once(api: ClusterApi) -> None:
+    api.faults = [500, 500]
+    assert on(lambda cluster: cluster.log("p", "spavl", num_lines=2, num_bytes=1000)) == ""
+    assert len(api.calls) == 1
+
+
 def test_a_verb_that_the_table_lacks_is_never_sent(api: ClusterApi) -> None:
     from spavl.launch.cluster import RESOURCES
 

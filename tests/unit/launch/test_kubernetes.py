@@ -91,6 +91,31 @@ def test_counts_of_all_shards_are_added_and_their_lines_say_whose_they_are(api) 
     assert "[2/3] shard 2 here" in lines
 
 
+def test_of_a_log_of_very_long_lines_the_newest_are_shown(api) -> None:
+    """The server would cut the newest bytes off, not the oldest."""
+
+    def play(job: Workload) -> None:
+        log = "".join(f"{number} {'x' * 5000}\n" for number in range(400))
+        job.succeed(job.add_pod(), Outcome("images", "seal", RUN_ID), log=log)
+        job.complete()
+
+    _, lines = step(api, play)
+    assert any(line.startswith("399 x") for line in lines)
+
+
+def test_of_two_pods_made_in_the_same_second_the_one_that_succeeded_counts(api) -> None:
+    def play(job: Workload) -> None:
+        bad, good = job.add_pod(), job.add_pod()
+        job.succeed(good, Outcome("images", "seal", RUN_ID, counts={"rows": 7}), log="good\n")
+        job.fail(bad, 1, log="bad\n")
+        for pod in (good, bad):
+            api.objects["core/pods", pod]["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
+        job.complete()
+
+    outcome, lines = step(api, play)
+    assert outcome.counts == {"rows": 7} and "good" in lines
+
+
 def test_an_index_that_fails_is_tried_again_by_the_job_and_told(api) -> None:
     def play(job: Workload) -> None:
         job.fail(job.add_pod(1), 1, log="first try\n")

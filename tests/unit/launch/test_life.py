@@ -94,6 +94,25 @@ def test_a_creation_that_lost_the_race_adopts_what_the_other_made(api: ClusterAp
     assert len(live(api)) == 1 and handle.is_adopted and live(api)[0].owner() == "try-1"
 
 
+def test_an_object_that_finishes_while_it_is_being_adopted_is_not_adopted(api: ClusterApi) -> None:
+    begin("try-1")
+    (job,) = live(api)
+
+    async def race(cluster: Cluster) -> Handle:
+        known = cluster.list
+
+        async def list_then_finish(kind: str, **selectors: str):
+            found = await known(kind, **selectors)
+            if kind == "Pod" and job.name in {one.name for one in live(api)}:
+                job.complete()
+            return found
+
+        cluster.list = list_then_finish  # type: ignore[method-assign]
+        return await life.begin(cluster, work(), "try-2")
+
+    assert on(race).name == f"{BASE}-2" and job.owner() == "try-1"
+
+
 def test_a_label_selector_that_the_server_ignores_adopts_no_stranger(api: ClusterApi) -> None:
     stranger = work().named(1, "x", "2026-01-01T00:00:00+00:00")
     stranger["metadata"] |= {"name": "stranger", "labels": {"spavl.dev/object": "spavl-other"}}

@@ -28,10 +28,10 @@ def condition(kind: str, reason: str = "", message: str = "", value: str = "True
     return {"type": kind, "status": value, "reason": reason, "message": message, **more}
 
 
-def a_pod(phase: str, shard: int = 0, name: str = "", **status: Any) -> dict[str, Any]:
+def a_pod(phase: str, shard: int = 0, made: str = MADE, **status: Any) -> dict[str, Any]:
     metadata = {
-        "name": name or f"pod-{shard}",
-        "creationTimestamp": MADE,
+        "name": f"pod-{shard}",
+        "creationTimestamp": made,
         "annotations": {"batch.kubernetes.io/job-completion-index": str(shard)},
     }
     return {"metadata": metadata, "spec": {"nodeName": "node-7"}, "status": {"phase": phase, **status}}
@@ -54,8 +54,9 @@ def waiting(reason: str, message: str = "") -> dict[str, Any]:
     return a_pod("Pending", containerStatuses=[container(waiting={"reason": reason, "message": message})])
 
 
-def unschedulable(message: str) -> dict[str, Any]:
-    return a_pod("Pending", conditions=[condition("PodScheduled", "Unschedulable", message, "False")])
+def unschedulable(message: str, made: str = MADE) -> dict[str, Any]:
+    conditions = [condition("PodScheduled", "Unschedulable", message, "False")]
+    return a_pod("Pending", made=made, conditions=conditions)
 
 
 def event(about: str, reason: str, message: str, kind: str = "Warning") -> dict[str, Any]:
@@ -103,9 +104,31 @@ def test_time_in_a_queue_does_not_count_as_pending() -> None:
     assert look(an_object(admitted, made=LONG_AGO)).phase == "pending"
 
 
+def test_a_pod_in_place_of_a_lost_one_waits_anew() -> None:
+    assert look(an_object(made=LONG_AGO), a_pod("Pending")).phase == "pending"
+    assert look(an_object(made=LONG_AGO), a_pod("Pending", made=LONG_AGO)).phase == "failed"
+
+
+def test_weights_that_took_hours_do_not_count_as_pending() -> None:
+    def fetched(at: str) -> dict[str, Any]:
+        weights = container("weights", terminated={"exitCode": 0, "finishedAt": at})
+        return a_pod("Pending", made=LONG_AGO, initContainerStatuses=[weights])
+
+    assert look(an_object(made=LONG_AGO), fetched(MADE)).phase == "pending"
+    assert look(an_object(made=LONG_AGO), fetched(LONG_AGO)).phase == "failed"
+
+
+def test_a_server_that_has_just_crashed_is_waited_for_and_told() -> None:
+    crashed = container("vllm", 1, waiting={"reason": "CrashLoopBackOff"})
+    crashed["lastState"] = {"terminated": {"exitCode": 1, "finishedAt": MADE}}
+    seen = look(an_object(made=LONG_AGO), a_pod("Pending", made=LONG_AGO, initContainerStatuses=[crashed]))
+    assert seen.phase == "pending" and "container vllm has crashed and is started again" in seen.words
+
+
 def test_more_gpus_than_any_node_has_waits_with_the_reason_then_fails_and_may_be_tried_again() -> None:
-    pod = unschedulable("0/3 nodes are available: 3 Insufficient nvidia.com/gpu.")
-    early, late = look(an_object(), pod), look(an_object(made=LONG_AGO), pod)
+    words = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
+    early = look(an_object(), unschedulable(words))
+    late = look(an_object(made=LONG_AGO), unschedulable(words, made=LONG_AGO))
     assert early.phase == "pending" and "3 Insufficient nvidia.com/gpu" in early.words
     assert late.phase == "failed" and late.failure.exit_code == 75
     assert "no pod could start in 600 s" in late.failure.error and "nvidia.com/gpu" in late.failure.error
@@ -287,6 +310,20 @@ def test_of_several_failed_pods_the_users_mistake_is_told() -> None:
     seen = look(an_object(failed), *pods, num_shards=3)
     assert seen.failure.exit_code == 2 and seen.failure.pod == "pod-1"
     assert seen.failure.error.endswith("(Job has failed indexes.)")
+
+
+def test_of_failed_pods_one_that_was_taken_away_is_told_last() -> None:
+    evicted = a_pod("Failed", 1, made="2026-11-25T11:59:59Z", reason="Evicted", message="low on disk")
+    failed = condition("Failed", "BackoffLimitExceeded")
+    assert look(an_object(failed), ended(1), evicted).failure.pod == "pod-0"
+    alone = look(an_object(failed), evicted).failure
+    assert "Evicted: low on disk" in alone.error and alone.exit_code == 75
+
+
+def test_a_pod_that_is_leaving_keeps_nobody_waiting() -> None:
+    leaving = waiting("CreateContainerConfigError", 'secret "s3" not found')
+    leaving["metadata"]["deletionTimestamp"] = MADE
+    assert look(an_object(), leaving).phase == "pending"
 
 
 def test_memory_that_ran_out_is_named_with_its_remedy_and_may_be_tried_again() -> None:
