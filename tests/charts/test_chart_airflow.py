@@ -7,7 +7,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
-from tests.charts.rendered import CHART, all_texts, combination, objects, pod_specs
+from tests.charts.rendered import CHART, all_texts, changed, combination, objects, one, pod_specs, rendered
 
 AIRFLOW = yaml.safe_load((CHART / "values.yaml").read_text("utf-8"))["airflow"]
 PARTS = ("scheduler", "triggerer", "dagProcessor", "apiServer")
@@ -124,7 +124,7 @@ def test_every_container_of_airflow_is_ours_and_kept_small(bundled: list[dict[st
     ]
     assert len(containers) > 8
     for container in containers:
-        assert container["image"] == combination("bundled-airflow")["images"]["airflow"]
+        assert container["image"] == "registry.example.com/spavl/airflow:0.1.0"
         assert container["securityContext"] == AIRFLOW["securityContexts"]["containers"]
         for part in ("requests", "limits"):
             assert {"cpu", "memory", "ephemeral-storage"} <= set(container["resources"][part])
@@ -146,3 +146,15 @@ def test_no_object_of_airflow_holds_what_is_made_anew_at_each_rendering(
 
 def test_airflow_brings_no_rights_of_its_own(bundled: list[dict[str, Any]]) -> None:
     assert not {"Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"} & {it["kind"] for it in bundled}
+
+
+def test_the_sweep_runs_in_the_image_of_the_bundled_airflow() -> None:
+    (spec,) = [spec for it in objects("bundled-airflow") if it["kind"] == "CronJob" for spec in pod_specs(it)]
+    assert spec["containers"][0]["image"] == "registry.example.com/spavl/airflow:0.1.0"
+
+
+def test_a_digest_of_airflow_is_the_sweeps_too() -> None:
+    digest = f"sha256:{'1' * 64}"
+    values = changed(combination("bundled-airflow"), "airflow.images.airflow", {"repository": "registry.example.com/a", "digest": digest})  # fmt: skip
+    cron = one("CronJob", "spavl-sweep", rendered(values))
+    assert pod_specs(cron)[0]["containers"][0]["image"] == f"registry.example.com/a@{digest}"

@@ -83,7 +83,7 @@ def test_every_section_of_the_schema_is_closed() -> None:
     [
         ("instalation", "night"),
         ("store.uri", "s3://bucket/x"),
-        ("images.trainer", "registry.example.com/x:1"),
+        ("images.airflow", "registry.example.com/x:1"),
         ("kueue.queue", "gpus"),
         ("storage.modelCache.sizes", "1Gi"),
         ("networkPolicies.dns.cidr", "10.0.0.1/32"),
@@ -132,7 +132,10 @@ def test_a_value_out_of_range_is_refused(path: str, value: Any) -> None:
         ("existing-airflow", "environment", {"SPAVL_STORE": "s3://x/y"}, "environment.SPAVL_STORE is the chart's"),
         ("existing-airflow", "kueue.enabled", True, "kueue.clusterQueue is empty"),
         ("kueue-trainjob-quota", "profile.launch.training.grace_s", 5, "set trainjob.graceSeconds"),
-        ("bundled-airflow", "airflow.images.airflow.tag", "0.2.0", "run in one image"),
+        ("bundled-airflow", "launcher.image", "registry.example.com/spavl/airflow:0.2.0", "run in one image"),
+        ("bundled-airflow", "airflow.images.airflow.tag", "", "give it a tag"),
+        ("bundled-airflow", "airflow.images.airflow", {"repository": "", "tag": ""}, "airflow.images.airflow is empty"),
+        ("existing-airflow", "launcher.image", "", "launcher.image is empty"),
         ("bundled-airflow", "secrets", ["my-s3"], "airflow.extraEnvFrom does not name"),
     ],
 )  # fmt: skip

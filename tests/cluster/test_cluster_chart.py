@@ -45,7 +45,8 @@ def chart_namespace(core: Any) -> Iterator[str]:
 def values(image: str) -> dict[str, Any]:
     return {
         "store": {"url": os.environ.get("SPAVL_TEST_STORE", "s3://spavl-test/store")},
-        "images": {"data": image, "training": image, "airflow": image},
+        "images": {"data": image, "training": image},
+        "launcher": {"image": image},
         "airflow": {"enabled": False},
         "secrets": list(filter(None, [os.environ.get("SPAVL_TEST_SECRET")])),
     }

@@ -108,3 +108,15 @@ imagePullSecrets:
       port: {{ . }}
     {{- end }}
 {{- end }}
+
+{{/* Image of the bundled Airflow, in the official chart's words. */}}
+{{- define "spavl.bundledImage" -}}
+{{- with .Values.airflow.images.airflow }}
+{{- if .digest }}{{ printf "%s@%s" .repository .digest }}{{ else }}{{ printf "%s:%s" .repository .tag }}{{ end }}
+{{- end }}
+{{- end }}
+
+{{/* Image of what launches jobs. */}}
+{{- define "spavl.launcherImage" -}}
+{{- if .Values.launcher.image }}{{ .Values.launcher.image }}{{ else if .Values.airflow.enabled }}{{ include "spavl.bundledImage" . }}{{ end }}
+{{- end }}

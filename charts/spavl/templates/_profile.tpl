@@ -35,11 +35,13 @@
 {{/* What no schema can say: values that must be there, and values that must agree. Each failure names the value and the remedy. */}}
 {{- define "spavl.checks" -}}
 {{- $_ := required "store.url is empty: set it to s3://bucket/prefix." .Values.store.url }}
-{{- range $name := list "data" "training" "airflow" "vllm" }}
-{{- $image := index $.Values.images $name | required (printf "images.%s is empty: build it with `make images`, push it, and name it with its tag." $name) }}
+{{- $images := dict "images.data" .Values.images.data "images.training" .Values.images.training "images.vllm" .Values.images.vllm }}
+{{- $_ := set $images (ternary "airflow.images.airflow" "launcher.image" .Values.airflow.enabled) (include "spavl.launcherImage" . | trimSuffix ":") }}
+{{- range $name, $image := $images }}
+{{- $_ := $image | required (printf "%s is empty: build it with `make images`, push it, and name it with its tag." $name) }}
 {{- $last := splitList "/" $image | last }}
 {{- if and (not (contains "@sha256:" $image)) (or (not (contains ":" $last)) (hasSuffix ":latest" $last)) }}
-{{- fail (printf "images.%s is %q: give it a tag other than latest, or a digest; tomorrow latest is another." $name $image) }}
+{{- fail (printf "%s is %q: give it a tag other than latest, or a digest; tomorrow latest is another." $name $image) }}
 {{- end }}
 {{- end }}
 {{- range $name := list "SPAVL_STORE" "SPAVL_PROFILE" }}
@@ -68,9 +70,9 @@
 {{- fail "kueue.clusterQueue is empty: name the ClusterQueue that the LocalQueue draws from, or set kueue.createLocalQueue to false." }}
 {{- end }}
 {{- if .Values.airflow.enabled }}
-{{- $bundled := printf "%s:%s" .Values.airflow.images.airflow.repository .Values.airflow.images.airflow.tag }}
-{{- if ne $bundled .Values.images.airflow }}
-{{- fail (printf "airflow.images.airflow is %q and images.airflow is %q: the bundled Airflow and the sweep run in one image; set repository and tag of the former to it." $bundled .Values.images.airflow) }}
+{{- $bundled := include "spavl.bundledImage" . }}
+{{- if and .Values.launcher.image (ne $bundled .Values.launcher.image) }}
+{{- fail (printf "airflow.images.airflow is %q and launcher.image is %q: the bundled Airflow and the sweep run in one image; leave launcher.image empty." $bundled .Values.launcher.image) }}
 {{- end }}
 {{- range .Values.secrets }}
 {{- if not (regexMatch (printf "(?m)name: *%s *$" .) $.Values.airflow.extraEnvFrom) }}
