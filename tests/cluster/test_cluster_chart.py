@@ -13,7 +13,7 @@ import pytest
 import yaml
 from tests.charts.rendered import CHART
 from tests.cluster.conftest import empty_namespace, jobs_of
-from tests.cluster.work import says, work_of
+from tests.cluster.work import chart_values, says, work_of
 
 from spavl.launch import life
 from spavl.launch.cluster import VERBS, Cluster
@@ -43,13 +43,8 @@ def chart_namespace(core: Any) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def values(image: str) -> dict[str, Any]:
-    return {
-        "store": {"url": os.environ.get("SPAVL_TEST_STORE", "s3://spavl-test/store")},
-        "images": {"data": image, "training": image},
-        "launcher": {"image": image},
-        "airflow": {"enabled": False},
-        "secrets": list(filter(None, [os.environ.get("SPAVL_TEST_SECRET")])),
-    }
+    store_url = os.environ.get("SPAVL_TEST_STORE", "s3://spavl-test/store")
+    return chart_values(image, store_url, list(filter(None, [os.environ.get("SPAVL_TEST_SECRET")])))
 
 
 @pytest.fixture(scope="module")

@@ -77,6 +77,16 @@ def says(*, exit_code: int = 0, sleep_s: float = 0, lines: str = "", error: str 
     ))  # fmt: skip
 
 
+def chart_values(image: str, store_url: str, secrets: list[str]) -> dict[str, Any]:
+    """The chart as it is installed for a test: no Airflow, and one image for everything."""
+    return {
+        "store": {"url": store_url},
+        "images": {"data": image, "training": image},
+        "launcher": {"image": image},
+        "secrets": secrets,
+    }
+
+
 def to_the_end(work: Wanted, owner: str = "try-1", say: Callable[[str], None] = print) -> Outcome:
     """Begin or adopt, watch, settle: what `spavl run` does with a group."""
 
