@@ -109,6 +109,34 @@ def test_a_pod_in_place_of_a_lost_one_waits_anew() -> None:
     assert look(an_object(made=LONG_AGO), a_pod("Pending", made=LONG_AGO)).phase == "failed"
 
 
+def test_a_pod_that_worked_for_hours_and_is_evicted_has_not_waited_for_hours() -> None:
+    evicted = running()
+    evicted["metadata"] |= {"creationTimestamp": LONG_AGO, "deletionTimestamp": MADE}
+    evicted["status"]["conditions"] = [condition("DisruptionTarget", "EvictionByEvictionAPI", "drained")]
+    seen = look(an_object(made=LONG_AGO, startTime=LONG_AGO), evicted)
+    assert seen.phase == "pending"
+    assert "pod pod-0 is ending on node node-7 (EvictionByEvictionAPI: drained)" in seen.words
+
+
+def test_a_pod_that_cannot_end_is_not_waited_for_for_ever() -> None:
+    stuck = running()
+    stuck["metadata"] |= {"creationTimestamp": LONG_AGO, "deletionTimestamp": LONG_AGO}
+    failure = look(an_object(made=LONG_AGO), stuck).failure
+    assert failure.exit_code == 75 and "pod pod-0 is ending on node node-7" in failure.error
+
+
+def test_a_job_that_puts_off_its_next_pod_waits_anew() -> None:
+    def written(at: str) -> list[dict[str, str]]:
+        return [
+            {"manager": "spavl", "operation": "Update", "time": MADE},
+            {"manager": "kube-controller-manager", "subresource": "status", "time": at},
+        ]
+
+    found = an_object(made=LONG_AGO, startTime=LONG_AGO)
+    assert look(found | {"metadata": found["metadata"] | {"managedFields": written(MADE)}}).phase == "pending"
+    assert look(found | {"metadata": found["metadata"] | {"managedFields": written(LONG_AGO)}}).phase == "failed"  # fmt: skip
+
+
 def test_weights_that_took_hours_do_not_count_as_pending() -> None:
     def fetched(at: str) -> dict[str, Any]:
         weights = container("weights", terminated={"exitCode": 0, "finishedAt": at})
@@ -262,6 +290,11 @@ def test_a_server_that_was_restarted_too_often_fails_the_group() -> None:
     assert "restarted 4 times (launch.num_server_restarts is 3)" in failure.error
     assert "OOMKilled" in failure.error
     assert (failure.container, failure.pod, failure.is_former) == ("vllm", "pod-0", True)
+
+
+def test_a_server_that_crashed_in_a_pod_that_has_ended_fails_nothing() -> None:
+    done, other = a_pod("Succeeded", 0, initContainerStatuses=[container("vllm", 9)]), running(1)
+    assert look(an_object(), done, other, num_shards=2).phase == "running"
 
 
 def test_shards_are_counted() -> None:
