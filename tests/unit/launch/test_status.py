@@ -365,6 +365,21 @@ def test_memory_that_ran_out_is_named_with_its_remedy_and_may_be_tried_again() -
     assert seen.failure.exit_code == 75
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        'Usage of EmptyDir volume "home" exceeds the limit "20Gi". ',
+        "Pod ephemeral local storage usage exceeds the total limit of containers 20Gi. ",
+        'Container spavl exceeded its local ephemeral storage limit "20Gi". ',
+    ],
+)
+def test_disk_that_ran_out_is_no_ones_fault_but_the_profiles(words: str) -> None:
+    full = a_pod("Failed", reason="Evicted", message=words)
+    failure = look(an_object(condition("Failed", "BackoffLimitExceeded")), full).failure
+    assert failure.error == f"pod pod-0 used more disk than its limit: {words.strip('. ')}."
+    assert "`scratch`" in failure.next_step and failure.exit_code == 75
+
+
 def test_a_deadline_is_named_with_its_remedy() -> None:
     seen = look(an_object(condition("Failed", "DeadlineExceeded")), ended(143))
     assert seen.failure.error == "stopped after 3600 s." and "launch.timeout_s" in seen.failure.next_step
