@@ -15,6 +15,7 @@ from spavl.launch import pods_seen, waiting
 from spavl.launch.pods_seen import Failure, Json, Trouble, phase_of
 
 QUEUED, PENDING, RUNNING, SUCCEEDED, FAILED = "queued", "pending", "running", "succeeded", "failed"
+_LOST_NODE = "If its node is lost, remove the Node object; the next try does not wait for the pod."
 GONE = "gone"  # removed by somebody else
 TAKEN = "taken"  # another try watches the object now
 ENDED = (SUCCEEDED, FAILED, GONE, TAKEN)
@@ -158,13 +159,18 @@ def _has_successor(seen: Seen, pod: Json) -> bool:
 
 
 def _pending(seen: Seen, trouble: Trouble | None, limits: Limits, now: datetime.datetime) -> Status:
-    reasons = (trouble.words if trouble else "", _leaving(seen), _set_back(seen))
+    leaving = _leaving(seen)
+    reasons = (trouble.words if trouble else "", leaving, _set_back(seen))
     words = "; ".join(said for said in reasons if said)
     waited_s = (now - waiting.since(seen.object, seen.pods)).total_seconds()
     if waited_s > limits.pending_timeout_s:
         failure = Failure(
             f"no pod could start in {limits.pending_timeout_s:.0f} s (launch.pending_timeout_s): {words or 'no reason is given'}.",
-            trouble.next_step if trouble else "Look at the events of the namespace.",
+            trouble.next_step
+            if trouble
+            else _LOST_NODE
+            if leaving
+            else "Look at the events of the namespace.",
             exit_code=EXIT_AGAIN,
         )
         return Status(FAILED, failure.error, failure=failure)

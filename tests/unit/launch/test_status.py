@@ -123,6 +123,7 @@ def test_a_pod_that_cannot_end_is_not_waited_for_for_ever() -> None:
     stuck["metadata"] |= {"creationTimestamp": LONG_AGO, "deletionTimestamp": LONG_AGO}
     failure = look(an_object(made=LONG_AGO), stuck).failure
     assert failure.exit_code == 75 and "pod pod-0 is ending on node node-7" in failure.error
+    assert "remove the Node object" in failure.next_step
 
 
 def test_a_job_that_puts_off_its_next_pod_waits_anew() -> None:
