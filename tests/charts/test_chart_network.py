@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.charts.rendered import COMBINATIONS, RELEASE, combination, objects, pod_specs
+from tests.charts.rendered import COMBINATIONS, RELEASE, combination, objects, pod_specs, rendered
 
 from spavl.launch import names
 
@@ -147,6 +147,18 @@ def test_the_trial_database_is_airflows_alone() -> None:
     database = {"app.kubernetes.io/name": "postgresql", "app.kubernetes.io/instance": RELEASE}
     assert meet(name, airflow("scheduler"), database)
     assert not meet(name, job("responses"), database)
+
+
+def test_a_database_that_no_value_names_is_reached_on_its_port() -> None:
+    values = combination("bundled-airflow")
+    del values["networkPolicies"]["database"]
+    (policy,) = [it for it in rendered(values) if it["metadata"]["name"] == "spavl-airflow"]
+    ways = [rule for rule in policy["spec"]["egress"] if {"protocol": "TCP", "port": 5432} in rule.get("ports", [])]  # fmt: skip
+    assert [way["to"] for way in ways] == [[{"ipBlock": {"cidr": "0.0.0.0/0"}}]]
+
+
+def test_with_the_trial_database_no_other_is_reached() -> None:
+    assert 5432 not in {port for _, port in addresses("trial-database", airflow("scheduler"))}
 
 
 def test_at_first_no_private_network_is_open() -> None:

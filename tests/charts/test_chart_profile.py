@@ -155,6 +155,21 @@ def test_the_sweep_runs_on_the_installed_profile_as_the_launcher() -> None:
     assert cron["spec"]["concurrencyPolicy"] == "Forbid"
 
 
+def test_the_sweep_asks_for_no_airflow_connection(tmp_path: Path) -> None:
+    """An Airflow outside of the cluster needs one; the sweep runs inside, where no Airflow holds it."""
+    from spavl.__main__ import _parser
+
+    values = combination("existing-airflow")
+    values["profile"] = {"extends": "cluster", "launch": {"connection": "gpu-cluster"}}
+    made = rendered(values)
+    profile = tmp_path / "profile.yaml"
+    profile.write_text(one("ConfigMap", "spavl-profile", made)["data"]["profile.yaml"])
+    pod = one("CronJob", "spavl-sweep", made)["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    overrides = _parser().parse_args(pod["containers"][0]["command"][3:]).overrides
+    assert load_config(str(profile)).launch.connection == "gpu-cluster"
+    assert load_config(str(profile), overrides).launch.connection is None
+
+
 def test_the_sweep_would_never_remove_its_own_job() -> None:
     """It removes what is labelled managed-by=spavl; the chart's own pods are Helm's."""
     pod = one("CronJob", "spavl-sweep", objects("existing-airflow"))["spec"]["jobTemplate"]["spec"][

@@ -24,7 +24,8 @@ def trainer(api: Any, namespace: str, image: str) -> Any:
     if GROUP not in groups:
         pytest.skip("Kubeflow Trainer is not installed in this cluster (no API group trainer.kubeflow.org)")
     values = combination(VALUES)
-    values["images"] |= {"training": image}
+    values |= {"secrets": []}  # that namespace has none of them, nor the PriorityClass
+    values["images"] |= {"training": image, "pullPolicy": "IfNotPresent"}
     values["trainjob"] |= {"priorityClass": ""}
     runtime = one("TrainingRuntime", "spavl-training", rendered(values))
     runtime["metadata"]["namespace"] = namespace

@@ -111,12 +111,12 @@ def test_how_to_reach_the_index_is_a_secret_of_the_build(name: str) -> None:
     assert re.findall(r"https?://\S+|index-url|find-links", text) == []
 
 
-def test_data_and_training_differ_in_extras_and_name_alone() -> None:
+def test_data_and_training_differ_in_extras_name_and_the_drivers_place_alone() -> None:
     pairs = zip(dockerfile("data"), dockerfile("training"), strict=True)
     changed = [(one, other) for one, other in pairs if one != other]
     assert [[word for word in other.split() if word not in one.split()] for one, other in changed] == [
         ["training"],
-        ["SPAVL_IMAGE=training"],
+        ["SPAVL_IMAGE=training", "LD_LIBRARY_PATH=/usr/local/nvidia/lib:/usr/local/nvidia/lib64"],
     ]
 
 

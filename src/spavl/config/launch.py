@@ -86,6 +86,9 @@ class PodConfig(Section):
     gpu_resource: str = Field("nvidia.com/gpu", description="Extended resource that stands for a GPU.")
     node_selector: dict[str, str] = Field({}, description="Labels that the node must have.")
     tolerations: tuple[Toleration, ...] = Field((), description="Taints that the pod tolerates.")
+    annotations: dict[str, str] = Field(
+        {}, description="Annotations of the pods, for autoscalers, networks and meshes of the cluster."
+    )
     priority_class: ObjectName | None = Field(None, description="PriorityClass of the pods.")
     shared_memory: Quantity | None = Field(None, description="Size of /dev/shm; unset is the node's 64 MB.")
     grace_s: int = Field(60, ge=1, description="Seconds from SIGTERM to SIGKILL.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import re
 import shutil
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from spavl.inference.shared_folder import make_once
 from spavl.records import stable_hash
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 @dataclass(frozen=True)
@@ -47,9 +49,11 @@ def fetch_weights(spec: VllmModel, cache: Path) -> Fetched:
     try:
         is_ours = make_once(final, fill)
     except OSError as error:
-        if error.errno not in _FULL:
-            raise
-        raise _no_room(spec, cache) from error
+        if error.errno in _FULL:
+            raise _no_room(spec, cache) from error
+        if error.errno in _CLOSED:
+            raise _not_ours(spec, cache) from error
+        raise
     sizes = [file.stat().st_size for file in final.rglob("*") if file.is_file()]
     return Fetched(final, len(sizes), sum(sizes), was_there=not is_ours)
 
@@ -167,4 +171,12 @@ def _no_room(spec: VllmModel, cache: Path) -> UserError:
     return UserError(
         f"model {spec.name!r}: its weights do not fit into {cache}.",
         next_step="Raise launch.model_cache_size, or the size of the claim that launch.model_cache_claim names.",
+    )
+
+
+def _not_ours(spec: VllmModel, cache: Path) -> UserError:
+    """A network file system keeps its own owner: most drivers do not give a volume of many pods to their group."""
+    return UserError(
+        f"model {spec.name!r}: user {os.geteuid()} and group {os.getegid()} may not write to {cache}.",
+        next_step="Give the root of the claim that launch.model_cache_claim names to this group, writable: its driver does not heed fsGroup.",
     )

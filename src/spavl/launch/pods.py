@@ -47,7 +47,7 @@ def pod_template(
     if init_containers:
         spec["initContainers"] = list(init_containers)
     return {
-        "metadata": {"labels": dict(unit.labels), "annotations": dict(unit.annotations)},
+        "metadata": {"labels": dict(unit.labels), "annotations": unit.pod_annotations},
         "spec": spec,
     }
 
@@ -166,6 +166,7 @@ def environment(unit: Unit) -> list[Manifest]:
         "HF_HOME": f"{HOME}/hf",
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",  # thousands of lines in a log
         "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_XET_CHUNK_CACHE_SIZE_BYTES": "0",  # else up to 10 GB below HOME, of what is fetched once
         **({"HF_HUB_CACHE": f"{MODELS}/hub"} if unit.needs.runs_model else {}),
         **child_variables(launch.num_threads),
         **launch.env,

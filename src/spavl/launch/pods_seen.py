@@ -30,6 +30,7 @@ _WHERE = {
     "configmap": "the profile",
     "persistentvolumeclaim": "launch.model_cache_claim",
 }
+_OVER_DISK = re.compile(r"exceed(s|ed) (the|its) (local ephemeral storage |total )?limit")
 _SIGNALS = {137: "SIGKILL", 143: "SIGTERM", 139: "a crash (SIGSEGV)", 134: "a crash (SIGABRT)"}
 
 
@@ -95,9 +96,18 @@ def starting(pod: Json) -> str:
     return "the model's weights are fetched" if names.WEIGHTS in running else ""
 
 
+def over_disk(pod: Json) -> str:
+    """The kubelet's words where it evicted the pod for using more disk than the pod's own limit; else ""."""
+    status = pod.get("status") or {}
+    words = str(status.get("message") or "") if status.get("reason") == "Evicted" else ""
+    return " ".join(words.split()).rstrip(".") if _OVER_DISK.search(words) else ""
+
+
 def disruption(pod: Json) -> str:
     """Why the cluster, not the work, ended the pod: eviction, preemption, a lost node; else ""."""
     status = pod.get("status") or {}
+    if over_disk(pod):
+        return ""
     for condition in status.get("conditions") or []:
         if condition["type"] == "DisruptionTarget" and condition["status"] == "True":
             return f"{condition.get('reason', 'disrupted')}: {condition.get('message', '')}".strip(": ")
@@ -191,6 +201,13 @@ def why_failed(pod: Json, client: str) -> Failure:
     if words := disruption(pod):
         return Failure(
             f"pod {name} was taken away: {words}.", "It may be tried again.", pod=name, container=client
+        )
+    if words := over_disk(pod):
+        return Failure(
+            f"pod {name} used more disk than its limit: {words}.",
+            "Raise `scratch` of its pods in the profile's launch section; `model_cache_size` for the volume models.",
+            pod=name,
+            container=client,
         )
     if not ended:
         status = pod.get("status") or {}

@@ -75,6 +75,7 @@ def _server(unit: Unit, model: VllmModel) -> Manifest:
         "imagePullPolicy": launch.images.pull_policy,
         "restartPolicy": "Always",
         "command": _command(model, port),
+        "workingDir": SERVER_HOME,  # the image's own need not be open to our user
         "env": [{"name": name, "value": value} for name, value in sorted(_SERVER_ENVIRONMENT.items())],
         **container_hardening(),
         "startupProbe": {

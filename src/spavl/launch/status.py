@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from spavl.errors import EXIT_AGAIN, EXIT_BUG, EXIT_CHECK_FAILED, EXIT_USER
-from spavl.launch import pods_seen
-from spavl.launch.pods_seen import Failure, Json, Trouble, moment, phase_of
+from spavl.launch import pods_seen, waiting
+from spavl.launch.pods_seen import Failure, Json, Trouble, phase_of
 
 QUEUED, PENDING, RUNNING, SUCCEEDED, FAILED = "queued", "pending", "running", "succeeded", "failed"
+_LOST_NODE = "If its node is lost, remove the Node object; the next try does not wait for the pod."
 GONE = "gone"  # removed by somebody else
 TAKEN = "taken"  # another try watches the object now
 ENDED = (SUCCEEDED, FAILED, GONE, TAKEN)
@@ -79,7 +80,8 @@ def judge(seen: Seen, limits: Limits, now: datetime.datetime) -> Status:
     if is_suspended(seen.object):
         return Status(QUEUED, _queued_words(seen))
     for pod in seen.pods:
-        if crash := pods_seen.crash_looping(pod, limits.num_server_restarts):
+        has_ended = phase_of(pod) in ("Succeeded", "Failed")  # the Job decides what follows
+        if not has_ended and (crash := pods_seen.crash_looping(pod, limits.num_server_restarts)):
             return Status(FAILED, crash.error, failure=crash)
     working = [
         pod for pod in seen.pods if not pods_seen.is_leaving(pod) and pods_seen.works(pod, seen.client)
@@ -157,34 +159,32 @@ def _has_successor(seen: Seen, pod: Json) -> bool:
 
 
 def _pending(seen: Seen, trouble: Trouble | None, limits: Limits, now: datetime.datetime) -> Status:
-    set_back = _set_back(seen)
-    words = "; ".join(said for said in (trouble.words if trouble else "", set_back) if said)
-    waited_s = (now - waiting_since(seen)).total_seconds()
+    leaving = _leaving(seen)
+    reasons = (trouble.words if trouble else "", leaving, _set_back(seen))
+    words = "; ".join(said for said in reasons if said)
+    waited_s = (now - waiting.since(seen.object, seen.pods)).total_seconds()
     if waited_s > limits.pending_timeout_s:
         failure = Failure(
             f"no pod could start in {limits.pending_timeout_s:.0f} s (launch.pending_timeout_s): {words or 'no reason is given'}.",
-            trouble.next_step if trouble else "Look at the events of the namespace.",
+            trouble.next_step
+            if trouble
+            else _LOST_NODE
+            if leaving
+            else "Look at the events of the namespace.",
             exit_code=EXIT_AGAIN,
         )
         return Status(FAILED, failure.error, failure=failure)
     return Status(PENDING, f"waits to start{f': {words}' if words else ''}")
 
 
-def waiting_since(seen: Seen) -> datetime.datetime:
-    """The last time that something went forward: made, admitted by its queue, a pod made or a container ended.
-
-    Time in a queue does not count, and neither does what a lost pod had waited: the one in its place waits anew.
-    """
-    status = seen.object.get("status") or {}
-    times = [moment(seen.object["metadata"]["creationTimestamp"])]
-    if status.get("startTime"):
-        times.append(moment(status["startTime"]))
-    for condition in status.get("conditions") or []:
-        if condition["type"] == "Suspended" and condition["status"] == "False" and condition.get("lastTransitionTime"):  # fmt: skip
-            times.append(moment(condition["lastTransitionTime"]))
-    times += [moment(made) for pod in seen.pods if (made := pod["metadata"].get("creationTimestamp"))]
-    times += [ended for pod in seen.pods if (ended := pods_seen.ended_at(pod))]
-    return max(times)
+def _leaving(seen: Seen) -> str:
+    """The pod that must end before another is made in its place."""
+    leaving = [pod for pod in seen.pods if pod["metadata"].get("deletionTimestamp") and phase_of(pod) in ("Pending", "Running")]  # fmt: skip
+    if not leaving:
+        return ""
+    pod = min(leaving, key=pods_seen.shard_of)
+    why = pods_seen.disruption(pod)
+    return f"pod {pod['metadata']['name']} is ending{_on_node(pod)}{f' ({why})' if why else ''}"
 
 
 def _trouble(seen: Seen) -> Trouble | None:

@@ -128,7 +128,7 @@ def _job_set(pod: Manifest) -> dict[str, Any]:
 def _patch(unit: Unit) -> Manifest:
     """The part of the pods that a TrainJob may say, in the nesting of a TrainingRuntime."""
     pod = {
-        "metadata": {"labels": dict(unit.labels), "annotations": dict(unit.annotations)},
+        "metadata": {"labels": dict(unit.labels), "annotations": unit.pod_annotations},
         "spec": {
             "serviceAccountName": unit.launch.service_account,
             **placement(unit.launch, unit.needs.pod),

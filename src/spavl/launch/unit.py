@@ -44,6 +44,11 @@ class Unit:
         """Of the object and of its pods."""
         return {} if self.group is None else {names.GROUP: self.group}
 
+    @property
+    def pod_annotations(self) -> dict[str, str]:
+        """Those of the object, and what the profile asks for pods of this kind."""
+        return {**self.needs.pod.annotations, **self.annotations}
+
     @cached_property
     def needs(self) -> Needs:
         return needs(self.config, self.stage, self.step, self.group)

@@ -109,6 +109,20 @@ def test_weights_that_are_unsafe_or_incomplete_are_refused_and_leave_nothing(
     assert os.listdir(tmp_path / "cache") == []
 
 
+def test_a_cache_that_belongs_to_somebody_else_is_told_with_its_remedy(tmp_path: Path) -> None:
+    spec, cache = spec_of(source(tmp_path / "source")), tmp_path / "cache"
+    cache.mkdir(mode=0o500)
+    user = os.geteuid()
+    if user == 0:  # who may write anywhere
+        os.seteuid(65534)
+    try:
+        with pytest.raises(UserError, match="may not write to") as refused:
+            fetch_weights(spec, cache)
+    finally:
+        os.seteuid(user)
+    assert "launch.model_cache_claim" in refused.value.next_step
+
+
 def test_a_folder_that_is_missing_is_a_users_mistake(tmp_path: Path, s3_url: str) -> None:
     for path in (tmp_path / "nowhere", f"{s3_url}/nowhere", "s3://no-such-bucket/x", "gopher://x/y"):
         with pytest.raises(UserError, match="model 'judge'"):

@@ -39,6 +39,7 @@ pod_configs = st.fixed_dictionaries(
             max_size=2,
         ),
         "priority_class": st.sampled_from(["batch", "night.low"]),
+        "annotations": st.dictionaries(st.just("karpenter.sh/do-not-disrupt"), st.sampled_from(["true", "false"])),
         "shared_memory": quantities,
         "grace_s": st.integers(1, 600),
         "queue": st.just("nightly"),
@@ -243,3 +244,11 @@ def test_no_secret_is_in_the_manifest() -> None:
     assert (
         "secretKeyRef" not in made and made.count("keys") == 2
     )  # our two containers name the Secret; the server does not
+
+
+def test_pods_carry_the_annotations_of_their_kind() -> None:
+    asked = {"karpenter.sh/do-not-disrupt": "true"}
+    made = job("judgements", "work", "judge", 4, inference={"annotations": asked})
+    assert made["spec"]["template"]["metadata"]["annotations"] == {**asked, "spavl.dev/group": "judge"}
+    assert not asked.keys() & made["metadata"]["annotations"].keys()
+    assert not asked.keys() & job("judgements", "seal", inference={"annotations": asked})["spec"]["template"]["metadata"]["annotations"].keys()  # fmt: skip

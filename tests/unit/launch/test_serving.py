@@ -61,6 +61,7 @@ def test_every_place_the_server_writes_to_is_an_empty_folder_of_its_own() -> Non
     values = {one["name"]: one["value"] for one in vllm["env"]}
     for name in ("HOME", "XDG_CACHE_HOME", "HF_HOME", "VLLM_CACHE_ROOT", "TRITON_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR"):  # fmt: skip
         assert values[name].startswith("/home/vllm")
+    assert vllm["workingDir"] == "/home/vllm"
     mounts = {mount["mountPath"]: mount["name"] for mount in vllm["volumeMounts"]}
     assert mounts == {"/models": "models", "/home/vllm": "server-home", "/tmp": "server-tmp"}
 

@@ -109,6 +109,35 @@ def test_a_pod_in_place_of_a_lost_one_waits_anew() -> None:
     assert look(an_object(made=LONG_AGO), a_pod("Pending", made=LONG_AGO)).phase == "failed"
 
 
+def test_a_pod_that_worked_for_hours_and_is_evicted_has_not_waited_for_hours() -> None:
+    evicted = running()
+    evicted["metadata"] |= {"creationTimestamp": LONG_AGO, "deletionTimestamp": MADE}
+    evicted["status"]["conditions"] = [condition("DisruptionTarget", "EvictionByEvictionAPI", "drained")]
+    seen = look(an_object(made=LONG_AGO, startTime=LONG_AGO), evicted)
+    assert seen.phase == "pending"
+    assert "pod pod-0 is ending on node node-7 (EvictionByEvictionAPI: drained)" in seen.words
+
+
+def test_a_pod_that_cannot_end_is_not_waited_for_for_ever() -> None:
+    stuck = running()
+    stuck["metadata"] |= {"creationTimestamp": LONG_AGO, "deletionTimestamp": LONG_AGO}
+    failure = look(an_object(made=LONG_AGO), stuck).failure
+    assert failure.exit_code == 75 and "pod pod-0 is ending on node node-7" in failure.error
+    assert "remove the Node object" in failure.next_step
+
+
+def test_a_job_that_puts_off_its_next_pod_waits_anew() -> None:
+    def written(at: str) -> list[dict[str, str]]:
+        return [
+            {"manager": "spavl", "operation": "Update", "time": MADE},
+            {"manager": "kube-controller-manager", "subresource": "status", "time": at},
+        ]
+
+    found = an_object(made=LONG_AGO, startTime=LONG_AGO)
+    assert look(found | {"metadata": found["metadata"] | {"managedFields": written(MADE)}}).phase == "pending"
+    assert look(found | {"metadata": found["metadata"] | {"managedFields": written(LONG_AGO)}}).phase == "failed"  # fmt: skip
+
+
 def test_weights_that_took_hours_do_not_count_as_pending() -> None:
     def fetched(at: str) -> dict[str, Any]:
         weights = container("weights", terminated={"exitCode": 0, "finishedAt": at})
@@ -264,6 +293,11 @@ def test_a_server_that_was_restarted_too_often_fails_the_group() -> None:
     assert (failure.container, failure.pod, failure.is_former) == ("vllm", "pod-0", True)
 
 
+def test_a_server_that_crashed_in_a_pod_that_has_ended_fails_nothing() -> None:
+    done, other = a_pod("Succeeded", 0, initContainerStatuses=[container("vllm", 9)]), running(1)
+    assert look(an_object(), done, other, num_shards=2).phase == "running"
+
+
 def test_shards_are_counted() -> None:
     pods = [a_pod("Succeeded", 0), a_pod("Succeeded", 1), running(2), a_pod("Pending", 3)]
     seen = look(an_object(succeeded=2), *pods, num_shards=8)
@@ -330,6 +364,21 @@ def test_memory_that_ran_out_is_named_with_its_remedy_and_may_be_tried_again() -
     seen = look(an_object(condition("Failed", "BackoffLimitExceeded")), ended(137, reason="OOMKilled"))
     assert "OOMKilled" in seen.failure.error and "`memory`" in seen.failure.next_step
     assert seen.failure.exit_code == 75
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        'Usage of EmptyDir volume "home" exceeds the limit "20Gi". ',
+        "Pod ephemeral local storage usage exceeds the total limit of containers 20Gi. ",
+        'Container spavl exceeded its local ephemeral storage limit "20Gi". ',
+    ],
+)
+def test_disk_that_ran_out_is_no_ones_fault_but_the_profiles(words: str) -> None:
+    full = a_pod("Failed", reason="Evicted", message=words)
+    failure = look(an_object(condition("Failed", "BackoffLimitExceeded")), full).failure
+    assert failure.error == f"pod pod-0 used more disk than its limit: {words.strip('. ')}."
+    assert "`scratch`" in failure.next_step and failure.exit_code == 75
 
 
 def test_a_deadline_is_named_with_its_remedy() -> None:

@@ -117,10 +117,13 @@ def test_a_queue_admits_it_first() -> None:
     assert "kueue.x-k8s.io/queue-name" not in patch_of(made)["metadata"]["labels"]
 
 
-def test_its_pods_have_the_labels_of_the_object() -> None:
-    made = train_job({})
+def test_its_pods_have_the_labels_of_the_object_and_the_profiles_annotations() -> None:
+    made = train_job({"annotations": {"karpenter.sh/do-not-disrupt": "true"}})
     assert patch_of(made)["metadata"]["labels"] == made["metadata"]["labels"]
-    assert patch_of(made)["metadata"]["annotations"] == {"spavl.dev/group": "dpo"}
+    assert patch_of(made)["metadata"]["annotations"] == {
+        "spavl.dev/group": "dpo",
+        "karpenter.sh/do-not-disrupt": "true",
+    }
 
 
 def test_runtime_and_trainjob_together_are_as_restricted_as_a_job() -> None:
