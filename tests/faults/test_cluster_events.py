@@ -87,6 +87,8 @@ def task_log() -> Iterator[Callable[[], str]]:
     """What triggers have written, which Airflow shows as the task's log."""
     from structlog.testing import capture_logs
 
+    import spavl.airflow.trigger  # noqa: F401 - Airflow sets up its logs when it is first imported: not below
+
     with capture_logs() as entries:
         yield lambda: "\n".join(str(entry["event"]) for entry in list(entries))
 
@@ -156,6 +158,28 @@ def test_node_lost_the_job_makes_another_and_the_log_says_so(api: ClusterApi, ta
         succeed(job)
 
     assert watch(deferred, play)["phase"] == "succeeded"
+
+
+def test_node_lost_for_ever_the_try_ends_and_the_next_begins_anew(api: ClusterApi) -> None:
+    from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+    planned(pending_timeout_s=1)
+    deferred = begin("try-1")
+    (job,) = live(api)
+
+    def play() -> None:
+        lost = job.add_pod()
+        with api.lock:  # its kubelet is gone: it was asked to end long ago, and nobody says that it has
+            metadata = api.objects["core/pods", lost]["metadata"]
+            metadata["creationTimestamp"] = metadata["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+            job.run(lost)
+
+    event = watch(deferred, play)
+    with pytest.raises(AirflowException, match="is ending on node node-1") as caught:
+        resume(event)
+    assert not isinstance(caught.value, AirflowFailException) and not job.exists()
+    begin("try-2")
+    assert [one.owner() for one in live(api)] == ["try-2"]
 
 
 def test_task_cleared_the_new_try_keeps_the_job_that_the_old_triggers_on_kill_would_remove(

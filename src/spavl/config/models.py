@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from spavl.config.base import Name, Section
+from spavl.config.base import EnvName, Name, Section
 from spavl.config.quantities import Quantity
 
 # of `vllm serve`: what spavl itself decides, secrets, and leave to run code that came with the weights
@@ -46,6 +46,9 @@ class VllmModel(Section):
     revision: str = Field(description="Commit of the weights; part of every row's id.")
     base_url: str = Field("http://127.0.0.1:8000/v1", description="Where the server listens, with /v1.")
     args: tuple[str, ...] = Field((), description="Further arguments of `vllm serve`; no secrets.")
+    env: dict[EnvName, str] = Field(
+        {}, description="Environment of the server, NCCL's and vLLM's own switches; no secrets."
+    )
     num_gpus: int = Field(1, ge=0, description="GPUs of the server; the model is split over them.")
     cpu: Quantity = Field("4", description="Cores requested by the server.")
     memory: Quantity = Field("32Gi", description="Memory of the server, requested and limit.")

@@ -76,7 +76,7 @@ def _server(unit: Unit, model: VllmModel) -> Manifest:
         "restartPolicy": "Always",
         "command": _command(model, port),
         "workingDir": SERVER_HOME,  # the image's own need not be open to our user
-        "env": [{"name": name, "value": value} for name, value in sorted(_SERVER_ENVIRONMENT.items())],
+        "env": _environment(model),
         **container_hardening(),
         "startupProbe": {
             "exec": {"command": ["python3", "-c", _PROBE, f"http://127.0.0.1:{port}/health"]},
@@ -119,6 +119,12 @@ _SERVER_ENVIRONMENT = {
     "NUMBA_CACHE_DIR": f"{SERVER_HOME}/cache/numba",
     "MPLCONFIGDIR": f"{SERVER_HOME}/config/matplotlib",
 }
+
+
+def _environment(model: VllmModel) -> list[Manifest]:
+    """The profile's own values win over ours."""
+    values = {**_SERVER_ENVIRONMENT, **model.env}
+    return [{"name": name, "value": as_written(value)} for name, value in sorted(values.items())]
 
 
 def _command(model: VllmModel, port: int) -> list[str]:

@@ -72,6 +72,15 @@ def test_the_server_asks_nobody_and_holds_no_secret() -> None:
     assert values["HF_HUB_OFFLINE"] == "1" and "envFrom" not in vllm and "SPAVL_STORE" not in values
 
 
+def test_a_models_switches_reach_its_server_alone() -> None:
+    spec = pod({"env": {"NCCL_P2P_DISABLE": "1", "VLLM_CACHE_ROOT": "/tmp/$x"}})
+    (client,) = spec["containers"]
+    weights, vllm = spec["initContainers"]
+    values = {one["name"]: one["value"] for one in vllm["env"]}
+    assert (values["NCCL_P2P_DISABLE"], values["VLLM_CACHE_ROOT"]) == ("1", "/tmp/$$x")
+    assert not any(one["name"] == "NCCL_P2P_DISABLE" for one in [*client["env"], *weights["env"]])
+
+
 def test_the_probe_waits_as_long_as_loading_may_take() -> None:
     probe = server({"startup_timeout_s": 1801})["startupProbe"]
     assert probe["periodSeconds"] * probe["failureThreshold"] == 1810
