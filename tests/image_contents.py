@@ -38,8 +38,14 @@ def printed_requirements(*extras: str) -> list[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
 
 
+NOT_HERE = {
+    "torchvision",
+    "num2words",
+}  # of the extra `vision`, which a CPU build of torch may not have beside it
+
+
 def distributions(name: str) -> set[str]:
-    """Names of all distributions of an image, followed through what is installed here."""
+    """Names of all distributions of an image, followed through what is installed here (torchvision is not)."""
     from packaging.requirements import Requirement
 
     todo = [Requirement(line) for line in printed_requirements(*sorted(extras_of(name)))]
@@ -50,12 +56,20 @@ def distributions(name: str) -> set[str]:
         if key in seen:
             continue
         seen.add(key)
-        for line in metadata.requires(wanted.name) or []:
+        for line in _requires(wanted.name):
             follows = Requirement(line)
             extras = {"", *wanted.extras}
             if follows.marker is None or any(follows.marker.evaluate({"extra": extra}) for extra in extras):
                 todo.append(follows)
     return {name for name, _ in seen}
+
+
+def _requires(name: str) -> list[str]:
+    try:
+        return metadata.requires(name) or []
+    except metadata.PackageNotFoundError:
+        assert name in NOT_HERE, f"{name} is not installed"
+        return []
 
 
 def hide_all_but(kept: set[str]) -> None:

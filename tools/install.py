@@ -98,6 +98,8 @@ def lock(uv: str) -> None:
         "dev",
         "--extra",
         "postgres",  # of the Airflow image only
+        "--extra",
+        "vision",  # of the training image only
         "--python-version",
         "3.11",
         "--no-annotate",

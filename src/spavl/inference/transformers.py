@@ -21,6 +21,7 @@ from spavl.inference.files import (
     hub_folder,
     weights_arguments,
 )
+from spavl.inference.processor import pil_processor
 from spavl.inference.prompts import Prompt, Unusable, encode, make_prompt
 from spavl.inference.request import Answer, Request, Sampling
 from spavl.inference.revision import FILES_PREFIX, folder_of, folder_revision
@@ -147,7 +148,7 @@ class TransformersBackend:
 
         import torch
         from safetensors import SafetensorError
-        from transformers import AutoModelForImageTextToText, AutoProcessor
+        from transformers import AutoModelForImageTextToText
         from transformers.utils import logging
 
         logging.disable_progress_bar()
@@ -164,7 +165,7 @@ class TransformersBackend:
         }
         try:
             with code_explained(f"model {self.name!r}"):
-                processor = AutoProcessor.from_pretrained(source, backend="pil", **common)
+                processor = pil_processor(source, **common)
                 model, report = AutoModelForImageTextToText.from_pretrained(source, **weights, **common)
         except (OSError, ValueError, RuntimeError, SafetensorError, UnpicklingError) as error:
             first_line = str(error).strip().partition("\n")[0][:300]

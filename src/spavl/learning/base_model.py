@@ -25,6 +25,7 @@ from spavl.inference.files import (
     hub_folder,
     weights_arguments,
 )
+from spavl.inference.processor import pil_processor
 from spavl.inference.revision import folder_of, folder_revision
 
 # names of submodules in transformers' vision-language models; a projector may lie inside the tower's module (Qwen's merger)
@@ -70,10 +71,10 @@ def base_folder(base: TransformersModel, revision: str) -> Path:
 
 def load_processor(folder: Path, allowed: Allowed = NOTHING) -> Any:
     """The model's processor; raises UserError where the folder has none for images."""
-    from transformers import AutoProcessor, ProcessorMixin
+    from transformers import ProcessorMixin
 
     with code_explained(f"the processor in {folder.name!r}"):
-        processor = AutoProcessor.from_pretrained(folder, backend="pil", **code_arguments(allowed))
+        processor = pil_processor(folder, **code_arguments(allowed))
     if not isinstance(processor, ProcessorMixin) or not hasattr(processor, "image_processor"):
         raise UserError(
             f"the base model in {folder.name!r} has no image processor; a vision-language model is needed."

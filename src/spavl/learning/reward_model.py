@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from spavl.errors import UserError
 from spavl.inference.files import NOTHING, Allowed, code_arguments
+from spavl.inference.processor import pil_processor
 from spavl.learning.heads import add_head, head_of, text_arguments, without_head
 from spavl.learning.tree import Forward
 from spavl.learning.wrapping import unwrapped, whole_weights
@@ -184,11 +185,7 @@ def _load_trunk(folder: Path, dtype: str, allowed: Allowed) -> Any:
 
 
 def _load_processor(folder: Path, allowed: Allowed) -> Any:
-    from transformers import AutoProcessor
-
-    return AutoProcessor.from_pretrained(
-        folder, backend="pil", local_files_only=True, **code_arguments(allowed)
-    )
+    return pil_processor(folder, local_files_only=True, **code_arguments(allowed))
 
 
 def _incomplete(folder: Path, reason: str) -> UserError:
