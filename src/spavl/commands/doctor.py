@@ -147,11 +147,13 @@ def _launch(config: Config) -> Iterator[Finding]:
     except SpavlError as error:
         yield Finding("images of pods", False, error.message, error.next_step)
     here, there = os.environ.get("SPAVL_STORE", ""), config.launch.env.get("SPAVL_STORE", "")
+    is_same = bool(there) and here == there
+    seen = f"launch.env.SPAVL_STORE is {there or 'not set'}"
     yield Finding(
         "store of pods",
-        bool(there) and here == there,
-        there or "launch.env.SPAVL_STORE is not set",
-        f"Set launch.env.SPAVL_STORE to the store of this machine ({here or 'SPAVL_STORE is not set here either'}).",
+        is_same,
+        there if is_same else f"{seen}, and SPAVL_STORE is {here or 'not set'} here",
+        "Set both to one URL that pods reach too, s3://bucket/prefix.",
     )
 
 

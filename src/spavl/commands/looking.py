@@ -91,7 +91,7 @@ def doctor(arguments: argparse.Namespace) -> Outcome:
     Console(stderr=True).print(table)
     missing = [finding for finding in findings if not finding.is_ok]
     if missing:
-        words = "; ".join(f"{finding.what}: {finding.seen}" for finding in missing)
+        words = "; ".join(f"{finding.what}: {finding.seen.rstrip('.')}" for finding in missing)
         return Outcome(
             "doctor",
             verdict="failed",

@@ -219,7 +219,10 @@ class Cluster:
                 asked_s = seconds_asked(answer.headers)
             if delay_s is not None:
                 await asyncio.sleep(max(delay_s, min(asked_s, LONGEST_WAIT_ASKED_S)))
-        raise ClusterAway(f"the cluster does not {call.words()}: {why}.", next_step="Trying again may help.")
+        remedy = "Trying again may help; else check the address and what stands in between (proxy, network policy)."
+        if is_renewed and why.startswith("401"):
+            remedy = "It does not know these credentials (any more): renew the token of KUBECONFIG, of the pod, or of launch.connection."
+        raise ClusterAway(f"the cluster does not {call.words()}: {why}.", next_step=remedy)
 
     async def _send(
         self,

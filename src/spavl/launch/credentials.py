@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from spavl.errors import UserError
@@ -53,20 +54,31 @@ async def _of_surroundings() -> AsyncIterator[Any]:
             next_step='pip install "spavl[kubernetes]"',
         ) from None
     configuration = client.Configuration()
-    try:
-        if "KUBERNETES_SERVICE_HOST" in os.environ and not os.environ.get("KUBECONFIG"):
+    if "KUBERNETES_SERVICE_HOST" in os.environ and not os.environ.get("KUBECONFIG"):
+        try:
             config.load_incluster_config(client_configuration=configuration)
-        else:
-            await config.load_kube_config(
-                config_file=os.environ.get("KUBECONFIG"), client_configuration=configuration
-            )
-    except config.ConfigException as error:
-        raise UserError(
-            f"there are no usable credentials of a cluster here: {error}.",
-            next_step="Set KUBECONFIG, run inside a pod with a service account, or name an Airflow connection in launch.connection.",
-        ) from None
+        except config.ConfigException as error:
+            raise _unusable(f"the service account of this pod: {error}") from None
+    else:
+        files = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
+        if not any(Path(file).is_file() for file in files.split(os.pathsep)):
+            whose = "KUBECONFIG" if os.environ.get("KUBECONFIG") else "KUBECONFIG is not set, and the default"
+            raise _unusable(f"{whose} is {files}, where no file is")
+        try:
+            await config.load_kube_config(config_file=files, client_configuration=configuration)
+        except (
+            Exception
+        ) as error:  # of the YAML, the base64, the certificates, a command that fetches a token
+            raise _unusable(f"{files}: {' '.join(str(error).split()) or type(error).__name__}") from None
     async with client.ApiClient(configuration) as opened:
         yield opened
+
+
+def _unusable(why: str) -> UserError:
+    return UserError(
+        f"there are no usable credentials of a cluster here ({why.rstrip('.')}).",
+        next_step="Set KUBECONFIG, run inside a pod with a service account, or name an Airflow connection in launch.connection.",
+    )
 
 
 def connection_errors() -> tuple[type[BaseException], ...]:

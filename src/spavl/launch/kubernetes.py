@@ -69,6 +69,7 @@ def failed(subject: Subject, error: SpavlError) -> StepFailed:
 def _run(
     plan: Plan, subject: Subject, group: str | None, num_shards: int, on_line: Callable[[str], None]
 ) -> Outcome:
+    on_line(f"{subject.stage}: {subject.step}" + (f" of {group}" if group else ""))
     try:
         work = wanted(plan, subject.stage, subject.step, group, num_shards)
         return asyncio.run(_stopped_by_sigterm(_to_the_end(plan, subject, work, on_line)))

@@ -145,10 +145,10 @@ def test_doctor_says_what_pods_would_lack(capsys, tmp_path: Path, monkeypatch) -
         == 0
     )
     for launch, words in (
-        ({"env": {}}, "store of pods"),
-        ({"env": {"SPAVL_STORE": "s3://another/store"}}, "store of pods"),
+        ({"env": {}}, "store of pods: launch.env.SPAVL_STORE is not set"),
+        ({"env": {"SPAVL_STORE": "s3://another/store"}}, f"s3://another/store, and SPAVL_STORE is file://{tmp_path}/store here"),
         ({"env": there, "images": {"data": "registry.test/data:1"}}, "images of pods"),
-    ):
+    ):  # fmt: skip
         outcome, _ = call(capsys, "doctor", "--profile", str(cluster_profile(tmp_path, **launch)), expect=2)
         assert words in outcome.error
 

@@ -71,8 +71,9 @@ def test_an_expired_token_is_read_anew(api: ClusterApi, tmp_path: Path) -> None:
 
 def test_a_token_that_stays_refused_is_tried_once_more_only(api: ClusterApi) -> None:
     api.credential = "another"
-    with pytest.raises(ClusterAway, match="401 Unauthorized"):
+    with pytest.raises(ClusterAway, match="401 Unauthorized") as caught:
         on(lambda cluster: cluster.get("Job", "a"))
+    assert "renew the token of KUBECONFIG" in caught.value.next_step
     assert len(api.calls) == 2
 
 
@@ -168,7 +169,22 @@ def test_without_any_credentials_the_ways_to_give_them_are_named(tmp_path, monke
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     with pytest.raises(UserError, match="no usable credentials") as caught:
         on(lambda cluster: cluster.get("Job", "a"))
+    assert f"KUBECONFIG is {tmp_path / 'none'}" in caught.value.message
     assert "KUBECONFIG" in caught.value.next_step and "launch.connection" in caught.value.next_step
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["hello: [", "- a list", "", "clusters: [{name: c}]\ncurrent-context: c", "current-context: c", "\0"],
+)
+def test_a_kubeconfig_that_cannot_be_used_is_the_users_mistake(
+    tmp_path: Path, monkeypatch, text: str
+) -> None:
+    (tmp_path / "broken").write_text(text)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "broken"))
+    with pytest.raises(UserError) as caught:
+        on(lambda cluster: cluster.get("Job", "a"))
+    assert str(tmp_path / "broken") in caught.value.message and "\n" not in caught.value.message
 
 
 def test_a_server_that_asks_for_patience_is_given_it(api: ClusterApi, monkeypatch) -> None:
