@@ -131,6 +131,8 @@ def test_a_value_out_of_range_is_refused(path: str, value: Any) -> None:
         ("existing-airflow", "profile.launch", {"cpu": {"queue": "q"}}, "profile.launch.cpu.queue is the chart's"),
         ("existing-airflow", "environment", {"SPAVL_STORE": "s3://x/y"}, "environment.SPAVL_STORE is the chart's"),
         ("existing-airflow", "kueue.enabled", True, "kueue.clusterQueue is empty"),
+        ("existing-airflow", "storage.modelCache.existingClaim", "weights", "storage.modelCache.enabled is false"),
+        ("bundled-airflow", "airflow.postgresql.enabled", True, "set it to null"),
         ("kueue-trainjob-quota", "profile.launch.training.grace_s", 5, "set trainjob.graceSeconds"),
         ("bundled-airflow", "launcher.image", "registry.example.com/spavl/airflow:0.2.0", "run in one image"),
         ("bundled-airflow", "airflow.images.airflow.tag", "", "give it a tag"),

@@ -69,7 +69,13 @@
 {{- if and .Values.kueue.enabled .Values.kueue.createLocalQueue (not .Values.kueue.clusterQueue) }}
 {{- fail "kueue.clusterQueue is empty: name the ClusterQueue that the LocalQueue draws from, or set kueue.createLocalQueue to false." }}
 {{- end }}
+{{- if and .Values.storage.modelCache.existingClaim (not .Values.storage.modelCache.enabled) }}
+{{- fail (printf "storage.modelCache.existingClaim is %q, and storage.modelCache.enabled is false: set it to true, or leave the claim out." .Values.storage.modelCache.existingClaim) }}
+{{- end }}
 {{- if .Values.airflow.enabled }}
+{{- if and (dig "postgresql" "enabled" false .Values.airflow) (dig "data" "metadataSecretName" "" .Values.airflow) }}
+{{- fail (printf "airflow.postgresql.enabled is true, and airflow.data.metadataSecretName is %q, which names another database: set it to null for the trial's, or leave postgresql off." .Values.airflow.data.metadataSecretName) }}
+{{- end }}
 {{- $bundled := include "spavl.bundledImage" . }}
 {{- if and .Values.launcher.image (ne $bundled .Values.launcher.image) }}
 {{- fail (printf "airflow.images.airflow is %q and launcher.image is %q: the bundled Airflow and the sweep run in one image; leave launcher.image empty." $bundled .Values.launcher.image) }}

@@ -1,7 +1,14 @@
 """Runs one command of spavl somewhere, streams its log, stops it, and gives back its outcome.
 
 `LAUNCHERS` is the set, one for each kind of the launch section; `command.py` alone builds argv, the same for a laptop,
-Airflow and a pod.
+Airflow and a pod. Where things are:
+
+    on this machine   local, warm and warm_server
+    on a cluster      kubernetes: a step from begin to end, for the command line (Airflow's is in spavl.airflow)
+      what to make    unit -> needs -> wanted, of pods, serving, jobs or trainjob; names has every name and label
+      its life        life: begin, adopt, remove; handle: whose it is; follow, look: watch it; ending: logs, outcome; sweep
+      what it means   status: of an object; pods_seen: of one pod; waiting: since when. Pure
+      the API         cluster: the calls; credentials; refusals: the server's errors in our words
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ profile may use.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -35,11 +35,12 @@ def load_config(profile: str, overrides: Sequence[str] = ()) -> Config:
     values = _read_profile(profile)
     for override in overrides:
         _apply_override(values, override)
+    expanded = {**_expand(values), "profile": profile}
     try:
-        return Config.model_validate({**_expand(values), "profile": profile})
+        return Config.model_validate(expanded)
     except ValidationError as error:
         raise UserError(
-            f"profile {profile!r}: {_first_problem(error)}.", next_step=_how_many_more(error)
+            f"profile {profile!r}: {_first_problem(error, expanded)}.", next_step=_how_many_more(error)
         ) from error
 
 
@@ -130,9 +131,10 @@ def _expand(value: Any) -> Any:
     return value
 
 
-def _first_problem(error: ValidationError) -> str:
-    problem = error.errors()[0]
-    where = ".".join(str(part) for part in problem["loc"]) or "the whole"
+def _first_problem(error: ValidationError, values: Any) -> str:
+    problems = error.errors()  # a misspelt key first: the right one may be missing because of it
+    problem = next((one for one in problems if one["type"] == "extra_forbidden"), problems[0])
+    where = ".".join(_as_written(problem["loc"], values)) or "the whole"
     if problem["type"] == "extra_forbidden":
         return f"{where} is not a known key"
     message = problem["msg"].removeprefix("Value error, ")
@@ -142,6 +144,18 @@ def _first_problem(error: ValidationError) -> str:
     )
 
 
+def _as_written(place: tuple[str | int, ...], values: Any) -> Iterator[str]:
+    """The parts of a place as the profile has them: pydantic adds the `kind` of a section that has several."""
+    for part in place:
+        if isinstance(values, dict):
+            if part not in values and values.get("kind", "local") == part:
+                continue
+            values = values.get(part)
+        elif isinstance(values, list) and isinstance(part, int) and part < len(values):
+            values = values[part]
+        yield str(part)
+
+
 def _how_many_more(error: ValidationError) -> str:
     more = error.error_count() - 1
-    return f"There are {more} more problems." if more else ""
+    return f"Problems beside this one: {more}." if more else ""

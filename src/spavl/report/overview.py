@@ -178,6 +178,15 @@ def models(run: RunState) -> list[dict[str, str]]:
     return list(found.values())
 
 
+def container_images(run: RunState) -> list[dict[str, str]]:
+    """Every container image that the plans pinned for their pods; none where stages were processes of one machine."""
+    return [
+        {"run_id": run_id, "image": image}
+        for run_id, plan in run.plans.items()
+        for image in sorted(plan.get("image_digests") or {})
+    ]
+
+
 def _models_used(run: RunState) -> Iterator[tuple[Mapping[str, Any], str, Mapping[str, Any]]]:
     """(plan, where in its config, spec) of the models that the run's stages used, each under the plan of its stage."""
     for stage in run.stages.values():

@@ -34,6 +34,7 @@ def _frame(store: Store, run: RunState) -> dict[str, Any]:
         "checks": overview.checks(run),
         "lineage": overview.lineage(run),
         "models": overview.models(run),
+        "container_images": overview.container_images(run),
     }
 
 

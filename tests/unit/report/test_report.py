@@ -246,3 +246,13 @@ def test_a_run_whose_judge_never_made_sense_has_a_page(store):
     made_runs.write_stage(store, run_id, "preferences", [])
     html = build_report(store, run_id)
     assert "100.0 %" in html and "differ on <strong>–</strong>" in html
+
+
+def test_the_page_names_the_container_images_that_the_plan_pinned(store):
+    images = {"registry.test/data:1": "", "vllm/vllm-openai@sha256:" + "0" * 64: "sha256:" + "0" * 64}
+    page = build_report(store, made_runs.write_data_run(store, image_digests=images))
+    assert all(f"<code>{image}</code>" in page for image in images)
+
+
+def test_a_run_without_containers_speaks_of_none(data_html):
+    assert "Container images" not in data_html

@@ -34,6 +34,19 @@ def test_an_unknown_key_is_refused(tmp_path: Path) -> None:
         load_config(profile(tmp_path, {"training": {"learning_rat": 1}}))
 
 
+def test_a_wrong_key_of_a_section_with_several_kinds_is_named_as_it_is_written(tmp_path: Path) -> None:
+    launch = {"kind": "kubernetes", "imagse": {}}
+    with pytest.raises(UserError, match=r": launch\.imagse is not a known key"):
+        load_config(profile(tmp_path, {"launch": launch}))
+    judge = {"kind": "vllm", "name": "judge", "path": "a/b", "revison": "1"}
+    with pytest.raises(UserError, match=r": judgements\.judge\.revison is not a known key"):
+        load_config(profile(tmp_path, {"judgements": {"judge": judge}}))
+    with pytest.raises(UserError, match=r": judgements\.judge\.path: Field required"):
+        load_config(profile(tmp_path, {"judgements": {"judge": {"kind": "vllm", "name": "judge"}}}))
+    with pytest.raises(UserError, match=r": launch\.num_threads: "):
+        load_config(profile(tmp_path, {"launch": {"num_threads": 0}}))
+
+
 def test_a_value_out_of_range_is_shown(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"training.beta: Input should be greater than 0 \(seen: -1"):
         load_config(profile(tmp_path, {"training": {"beta": -1}}))
@@ -98,11 +111,11 @@ CLUSTER = {"kind": "kubernetes", "images": {"data": "registry.test/data:1"}}
         ({"images": {"data": "registry.test/data:latest"}}, "a tag other than latest"),
         ({"images": {"data": "registry.test:5000/data"}}, "a tag other than latest"),
         ({"cpu": {"cpu": "2", "cpu_limit": "500m"}}, "cpu_limit 500m is less than cpu 2"),
-        ({"cpu": {"memory": "4 GB"}}, "launch.kubernetes.cpu.memory"),
+        ({"cpu": {"memory": "4 GB"}}, "launch.cpu.memory"),
         ({"cpu": {"tolerations": [{"key": "a", "value": "b"}]}}, "operator Exists has no value"),
         ({"cpu": {"tolerations": [{"operator": "Equal", "value": "b"}]}}, "needs a key"),
-        ({"env": {"NOT A NAME": "x"}}, "launch.kubernetes.env"),
-        ({"namespace": "Upper"}, "launch.kubernetes.namespace"),
+        ({"env": {"NOT A NAME": "x"}}, "launch.env"),
+        ({"namespace": "Upper"}, "launch.namespace"),
     ],
     ids=str,
 )
