@@ -114,6 +114,7 @@ def _run_stages(made: Plan, stages: tuple[str, ...]) -> Outcome:
             )
     except StepFailed as failure:
         outcome = failure.outcome
+        _say(f"{outcome.stage}: {outcome.verdict}: {outcome.error} {outcome.next_step}".rstrip())
     report = run_command(report_command(made.run_id), timeout_s=launch.timeout_s, on_line=_say)
     return Outcome(
         "run",

@@ -137,6 +137,8 @@ async def _failed_outcome(
         lines = await _last_lines(cluster, failure.pod, failure.container, failure.is_former)
     said = failure.outcome or pods_seen.outcome_of("\n".join(lines))
     lines = [line for line in lines if line.strip() and not parse_safely(line)]
+    if said and said.error:
+        lines = [line for line in lines if said.error not in line]  # once is enough
     last = lines[-(NUM_LAST_LINES_BESIDE_AN_OUTCOME if said else NUM_LAST_LINES) :]
     where = f"{handle.words}: {failure.error}" + (f" Its last lines: {' | '.join(last)}" if last else "")
     exit_code = said.exit_code if said and said.exit_code else failure.exit_code

@@ -163,7 +163,7 @@ async def remove(cluster: Cluster, handle: Handle) -> str:
             own = (one for one in known if annotation(one, names.OWNER) == handle.owner)
             found = next((one for one in own if not status.is_finished(one)), None)
         if found is None or (handle.uid and found["metadata"]["uid"] != handle.uid):
-            return f"{handle.words} is gone already"
+            return f"{handle.words} {'is gone already' if handle.name else 'was not made'}"
         if annotation(found, names.OWNER) != handle.owner:
             return f"{handle.words} is left alone: another try watches it"
         if is_terminating(found):

@@ -140,7 +140,7 @@ def test_a_failure_shows_the_log_and_says_container_exit_and_the_commands_own_wo
     )
 
     def play(job: Workload) -> None:
-        job.fail(job.add_pod(), 3, message=said.to_line(), log="checking\nfailed\n")
+        job.fail(job.add_pod(), 3, message=said.to_line(), log=f"checking\nspavl: {said.error}\nfailed\n")
         job.give_up("PodFailurePolicy")
 
     with pytest.raises(StepFailed) as caught:
@@ -149,7 +149,7 @@ def test_a_failure_shows_the_log_and_says_container_exit_and_the_commands_own_wo
     assert (outcome.exit_code, outcome.verdict, outcome.next_step) == (3, "failed", "Add images.")
     assert outcome.error.startswith("num_rows is 3, at least 10. (Job spavl/spavl-")
     assert "container spavl of pod" in outcome.error and "exit code 3" in outcome.error
-    assert "Its last lines: checking | failed" in outcome.error
+    assert "Its last lines: checking | failed" in outcome.error  # what it says of itself is there once
 
 
 def test_a_container_that_died_without_a_word_gives_its_last_lines(api) -> None:
@@ -206,6 +206,7 @@ def test_a_used_up_quota_is_waited_for_and_shown(api) -> None:
     lines: list[str] = []
     player = meanwhile(api, play)
     assert LAUNCHERS["kubernetes"].step(plan(), "images", "seal", on_line=lines.append).verdict == "done"
+    assert lines[0] == "images: seal"
     player.join(20)
 
 

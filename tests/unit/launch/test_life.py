@@ -206,7 +206,8 @@ def test_a_stop_removes_what_the_try_still_owns(api: ClusterApi) -> None:
 
 def test_a_stop_in_the_middle_of_beginning_finds_what_was_made_by_its_owner(api: ClusterApi) -> None:
     begin("try-1")
-    on(lambda cluster: life.remove(cluster, life.unnamed(work(), "try-2")))
+    said = on(lambda cluster: life.remove(cluster, life.unnamed(work(), "try-2")))
+    assert said.endswith("was not made")
     assert len(live(api)) == 1
     on(lambda cluster: life.remove(cluster, life.unnamed(work(), "try-1")))
     assert live(api) == []
