@@ -130,6 +130,7 @@ def test_a_value_out_of_range_is_refused(path: str, value: Any) -> None:
         ("existing-airflow", "profile.launch", {"namespace": "x"}, "profile.launch.namespace is the chart's"),
         ("existing-airflow", "profile.launch", {"cpu": {"queue": "q"}}, "profile.launch.cpu.queue is the chart's"),
         ("existing-airflow", "environment", {"SPAVL_STORE": "s3://x/y"}, "environment.SPAVL_STORE is the chart's"),
+        ("existing-airflow", "environment", {"HF_TOKEN": "hf_x"}, "environment.HF_TOKEN would be readable"),
         ("existing-airflow", "kueue.enabled", True, "kueue.clusterQueue is empty"),
         ("existing-airflow", "storage.modelCache.existingClaim", "weights", "storage.modelCache.enabled is false"),
         ("bundled-airflow", "airflow.postgresql.enabled", True, "set it to null"),

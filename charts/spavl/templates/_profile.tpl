@@ -49,6 +49,11 @@
 {{- fail (printf "environment.%s is the chart's to write: leave it out, and set store.url and profile." $name) }}
 {{- end }}
 {{- end }}
+{{- range $name := list "AWS_SECRET_ACCESS_KEY" "AWS_SESSION_TOKEN" "HF_TOKEN" "OPENAI_API_KEY" }}
+{{- if hasKey $.Values.environment $name }}
+{{- fail (printf "environment.%s would be readable in a ConfigMap and in every plan: put it into a Secret, and name that in secrets." $name) }}
+{{- end }}
+{{- end }}
 {{- range $key := list "kind" "namespace" "service_account" "images" "env" "secrets" "model_cache_claim" "trainjob" }}
 {{- if hasKey ($.Values.profile.launch | default dict) $key }}
 {{- fail (printf "profile.launch.%s is the chart's to write: leave it out, and set the chart's own value (namespace by --namespace; images, environment, secrets, storage.modelCache, trainjob)." $key) }}
