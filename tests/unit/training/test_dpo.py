@@ -141,6 +141,28 @@ def test_no_usable_pair_is_the_users_mistake(base, pairs, tmp_path):
         align(pairs, [], base, settings_for(base, max_length=8), tmp_path, None, hooks())
 
 
+def test_pairs_that_all_hold_special_tokens_are_named_as_the_reason(base, pairs, tmp_path):
+    poisoned = [dataclasses.replace(pair, chosen="</s> sure") for pair in pairs]
+    with pytest.raises(UserError, match="0 are longer than 512 tokens, 16 hold a special token"):
+        align(poisoned, [], base, settings_for(base), tmp_path, None, hooks())
+
+
+def test_two_different_pairs_with_one_id_are_refused(base, pairs, tmp_path):
+    # references are found by id: one of the two would be compared with the other's
+    twin = dataclasses.replace(pairs[1], id=pairs[0].id)
+    with pytest.raises(UserError, match="two different pairs with the id pair-000"):
+        align([pairs[0], twin], [], base, settings_for(base), tmp_path, None, hooks())
+
+
+@pytest.mark.parametrize("margin", [float("nan"), -0.5, None])
+def test_a_margin_that_no_judge_gives_is_refused_with_its_pair(margin, base, pairs, tmp_path):
+    damaged = dataclasses.replace(pairs[1], margin=margin)
+    with pytest.raises(
+        UserError, match=f"the margin of pair pair-001 is {margin}, and it must be from 0 to 1"
+    ):
+        align([pairs[0], damaged], [], base, settings_for(base), tmp_path, None, hooks())
+
+
 def test_a_loss_that_is_no_number_ends_training_with_its_step(base, pairs, tmp_path):
     settings = settings_for(base, learning_rate=1e30, warmup_steps=0)
     with pytest.raises(CheckFailed, match="training diverged: loss is not a number at step 2"):
