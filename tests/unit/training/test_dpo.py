@@ -169,6 +169,22 @@ def test_a_loss_that_is_no_number_ends_training_with_its_step(base, pairs, tmp_p
         align(pairs, [], base, settings, tmp_path, None, hooks())
 
 
+@pytest.mark.parametrize("lora", [LORA, None], ids=["lora", "full"])
+def test_a_last_step_that_spoils_the_weights_leaves_no_model(lora, base, pairs, tmp_path):
+    # its loss is from before the update, so no logged value shows it
+    settings = settings_for(base, learning_rate=float("inf"), warmup_steps=0, num_epochs=0.1, lora=lora)
+    with pytest.raises(CheckFailed, match=r"diverged in its last step: \d+ trained weights are not finite"):
+        align(pairs, [], base, settings, tmp_path, None, hooks())
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_last_step_after_which_validation_gives_no_number_leaves_no_model(base, pairs, tmp_path):
+    settings = settings_for(base, learning_rate=1e30, warmup_steps=0, num_epochs=0.1)
+    with pytest.raises(CheckFailed, match=r"training diverged in its last step: eval_.* is not finite"):
+        align(pairs, pairs[:4], base, settings, tmp_path, None, hooks())
+    assert not (tmp_path / "model").exists()
+
+
 @pytest.fixture(scope="module", params=[{**LORA, "dropout": 0.2}, None], ids=["lora", "full"])
 def whole(request, base, pairs, tmp_path_factory):
     """Settings of 6 steps in 3 epochs, and what they give undisturbed."""
