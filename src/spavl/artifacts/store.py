@@ -205,12 +205,18 @@ class Store:
         return manifest
 
     def download(self, path: str, folder: Path, manifest: dict[str, dict[str, Any]]) -> Path:
-        """Copy the files of a manifest to a local folder, checking each sha256; raises UserError where one differs."""
+        """Copy the files of a manifest to a local folder, checking each sha256; raises UserError where one differs or is gone."""
         for relative, entry in manifest.items():
             target = folder / relative
             target.parent.mkdir(parents=True, exist_ok=True)
-            with self._faults(f"{path}/{relative}"):
-                self._fs.get_file(self._full(f"{path}/{relative}"), str(target))
+            try:
+                with self._faults(f"{path}/{relative}"):
+                    self._fs.get_file(self._full(f"{path}/{relative}"), str(target))
+            except FileNotFoundError:
+                raise UserError(
+                    f"{self.url_of(path)}/{relative} is gone from the store, and a record names it.",
+                    next_step="Was it pruned? Start a new run.",
+                ) from None
             if _sha256_of(target) != entry["sha256"]:
                 raise UserError(
                     f"{self.url_of(path)}/{relative} is damaged: its sha256 is not the recorded one.",

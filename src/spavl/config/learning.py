@@ -136,6 +136,12 @@ class PpoConfig(Section):
     max_kl: float | None = Field(None, gt=0, description="Nats per token; a step with more stops the run.")
 
     @model_validator(mode="after")
+    def _target_has_a_start(self) -> PpoConfig:
+        if self.kl_target is not None and not self.kl_coef:
+            raise ValueError("kl_target adapts kl_coef by factors, which never leads away from kl_coef 0")
+        return self
+
+    @model_validator(mode="after")
     def _minibatch_divides(self) -> PpoConfig:
         if self.prompts_per_iteration % self.minibatch_size:
             raise ValueError(

@@ -95,13 +95,15 @@ class Checkpoints:
 
     def _steps(self) -> list[int]:
         names = self._store.names(self._folder)
-        return sorted(int(name.removeprefix("step-")) for name in names if name.startswith("step-"))
+        return sorted(int(name[5:]) for name in names if name.startswith("step-") and name[5:].isdecimal())
 
     def _manifest(self, step: int) -> dict[str, Any] | None:
+        """What a whole checkpoint says of itself; None where it does not exist, or its manifest was cut off."""
         try:
-            return json.loads(self._store.read(f"{self._path(step)}/{_MANIFEST}"))
-        except FileNotFoundError:
+            manifest = json.loads(self._store.read(f"{self._path(step)}/{_MANIFEST}"))
+        except (FileNotFoundError, ValueError):
             return None
+        return manifest if isinstance(manifest, dict) and "ranks" in manifest else None
 
     def _drop(self, step: int) -> None:
         # the manifest goes first: a checkpoint that is half removed must not be taken for a whole one

@@ -63,7 +63,15 @@ class PairEncoder:
         """The pair as token ids; raises UserError where the file of its image cannot be read."""
         import numpy as np
 
-        prompt_ids, inputs = self._prompt(rendered.prompt, _size_px(pair))
+        size_px = _size_px(pair)
+        try:
+            prompt_ids, inputs = self._prompt(rendered.prompt, size_px)
+        except ValueError as error:  # Qwen's processors refuse sides of more than 200 : 1
+            raise UserError(
+                f"the image {pair.image_id} of pair {pair.id}, {size_px[0]} x {size_px[1]} px, is not accepted by the base "
+                f"model's processor: {error}.",
+                next_step="Choose a dataset version without it, or another base model.",
+            ) from None
         return EncodedPair(
             id=pair.id,
             image=pair.image_id,
@@ -132,12 +140,12 @@ def _expansion(short: Sequence[int], whole: Sequence[int], image_token_id: int) 
 
 
 def _size_px(pair: Pair) -> tuple[int, int]:
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     try:
         with Image.open(pair.image) as image:
             return image.size
-    except (OSError, UnidentifiedImageError) as error:
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(
             f"the image {pair.image_id} of pair {pair.id} cannot be read: {type(error).__name__}.",
             next_step="Was the store damaged? Start a new run of refresh_preferences.",

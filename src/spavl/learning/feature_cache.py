@@ -6,6 +6,7 @@ they lie. What was used longest ago goes first. A folder is found again after a 
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections import OrderedDict
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     Tensors = dict[str, torch.Tensor]
 
 SUFFIX = ".safetensors"
+log = logging.getLogger("spavl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class CacheCounts:
     misses: int = 0
     evicted: int = 0
     too_large: int = 0  # not kept: alone larger than the budget
+    not_written: int = 0  # not kept: the disk was full
     entries: int = 0
     bytes: int = 0
 
@@ -77,9 +80,18 @@ class FeatureCache:
             else:
                 # room first: not even for a moment is there more than the budget
                 self._make_room(parcel.num_bytes)
-                parcel.store(key)
-                self._sizes[key] = parcel.num_bytes
-                self._count(bytes=parcel.num_bytes)
+                self._store(key, parcel)
+
+    def _store(self, key: str, parcel: _Parcel) -> None:
+        try:
+            parcel.store(key)
+        except OSError as error:  # a full disk makes training slower, not impossible
+            self._count(not_written=1)
+            if self._counts.not_written == 1:
+                log.warning("features are not kept: %s", error.strerror or error)
+            return
+        self._sizes[key] = parcel.num_bytes
+        self._count(bytes=parcel.num_bytes)
 
     def get_or_make(
         self, key: str, make: Callable[[], Mapping[str, torch.Tensor]]
@@ -168,23 +180,27 @@ class _Folder:
         return _Parcel(len(content), lambda key: self._write(key, content))
 
     def read(self, key: str) -> Tensors | None:
-        from safetensors import safe_open
+        from safetensors import SafetensorError, safe_open
 
         path = self._path(key)
         try:
             os.utime(path)  # the order of use outlives a restart
             with safe_open(path, framework="pt") as file:
                 return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except FileNotFoundError:
-            return None  # someone cleaned the folder
+        except (FileNotFoundError, SafetensorError):
+            return None  # someone cleaned the folder, or the machine went down before all of a file was on the disk
 
     def remove(self, key: str) -> None:
         self._path(key).unlink(missing_ok=True)
 
     def _write(self, key: str, content: bytes) -> None:
         part = self._path(key).with_suffix(".part")
-        part.write_bytes(content)
-        os.replace(part, self._path(key))
+        try:
+            part.write_bytes(content)
+            os.replace(part, self._path(key))
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
 
     def _path(self, key: str) -> Path:
         return self._folder / f"{key}{SUFFIX}"

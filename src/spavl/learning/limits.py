@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 from spavl.errors import CheckFailed
 from spavl.learning.metrics import first_not_finite
@@ -51,3 +52,23 @@ def refuse_divergence(logs: Mapping[str, float], step: int, limits: Limits) -> N
                 f"training left its bounds at step {step}: {words} {seen:.4g}, allowed are {limit:.4g}.",
                 next_step=f"Lower {section}.learning_rate or {remedy}, and start a new run.",
             )
+
+
+def refuse_not_finite(found: Mapping[str, float]) -> None:
+    """Raise CheckFailed for a metric of the trained model that is no finite number."""
+    for name, value in found.items():
+        if not math.isfinite(value):
+            _refuse_last_step(f"{name} is not finite ({value})")
+
+
+def refuse_spoilt(names: Sequence[str]) -> None:
+    """Raise CheckFailed for trained weights, by their names, that are no finite numbers."""
+    if names:
+        _refuse_last_step(f"{len(names)} trained weights are not finite, {names[0]} among them")
+
+
+def _refuse_last_step(what: str) -> NoReturn:
+    raise CheckFailed(
+        f"training diverged in its last step: {what}.",
+        next_step="Lower the learning_rate or raise warmup_steps, and start a new run.",
+    )

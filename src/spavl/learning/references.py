@@ -8,6 +8,8 @@ same bytes. Each writer makes a file of its own under `references/`, whole or no
 from __future__ import annotations
 
 import hashlib
+import logging
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
@@ -15,6 +17,7 @@ from spavl.artifacts.store import Store
 from spavl.records import stable_hash
 
 FOLDER = "references"
+log = logging.getLogger("spavl")
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,7 @@ class ReferenceCache:
         if self._known is None:
             self._known = {}
             for name in self._store.names(self._folder):
-                table = self._store.read_table(f"{self._folder}/{name}")
-                self._known |= dict(zip(table["key"].to_pylist(), table["logp"].to_pylist(), strict=True))
+                self._known |= self._read_file(f"{self._folder}/{name}")
         return self._known
 
     def add(self, computed: Mapping[str, float]) -> None:
@@ -58,6 +60,27 @@ class ReferenceCache:
         if new:
             self._write(new)
         self._known = {**new, **self.read()}
+
+    def _read_file(self, path: str) -> dict[str, float]:
+        """What is sound in one file; what is not counts as never computed, so that it is computed again."""
+        import pyarrow as pa
+
+        try:
+            table = self._store.read_table(path)
+            pairs = list(zip(table["key"].to_pylist(), table["logp"].to_pylist(), strict=True))
+        except (pa.ArrowException, OSError, KeyError) as error:
+            if isinstance(error, FileNotFoundError):
+                return {}  # removed since it was listed
+            log.warning(
+                "%s is damaged (%s): its log-probabilities count as missing", path, type(error).__name__
+            )
+            return {}
+        sound = {key: logp for key, logp in pairs if logp is not None and math.isfinite(logp)}
+        if len(sound) < len(pairs):
+            log.warning(
+                "%s: %d log-probabilities are no numbers and count as missing", path, len(pairs) - len(sound)
+            )
+        return sound
 
     def _write(self, new: Mapping[str, float]) -> None:
         import pyarrow as pa

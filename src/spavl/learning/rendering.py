@@ -53,7 +53,16 @@ def stop_tokens(processor: Any, generation_config: Any) -> StopTokens:
 def has_special_token(pair: Pair, processor: Any) -> bool:
     """Whether a text holds a token that steers the model, such as an image placeholder: it would be read as one."""
     texts = (pair.question, pair.chosen, pair.rejected)
-    return any(token in text for token in processor.tokenizer.all_special_tokens for text in texts)
+    return any(token in text for token in _special_texts(processor) for text in texts)
+
+
+def _special_texts(processor: Any) -> set[str]:
+    """All texts that the tokenizer reads as one steering token, whether or not it lists them among its special ones."""
+    tokenizer = processor.tokenizer
+    # Idefics' processor replaces the list by its own, which lacks the marks of tiles; LLaVA's `<image>` may be a plain added token
+    added = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
+    placeholders = {getattr(processor, f"{kind}_token", None) for kind in ("image", "video")}
+    return added | set(tokenizer.all_special_tokens) | (placeholders - {None, ""})
 
 
 def render_pair(pair: Pair, processor: Any, stop: StopTokens) -> RenderedPair:

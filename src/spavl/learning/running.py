@@ -7,6 +7,7 @@ from typing import Any
 
 from spavl.errors import TryAgain
 from spavl.learning import trainer
+from spavl.learning.limits import refuse_not_finite
 from spavl.learning.metrics import evaluation_rows, training_rows
 from spavl.learning.objective import Objective
 from spavl.records import TrainingMetric
@@ -24,8 +25,12 @@ def train_to_end(running: Any, resume_from: Path | None, log_every_steps: int) -
 
 
 def evaluated(running: Any, objective: Objective, last: TrainingMetric) -> list[TrainingMetric]:
-    """The rows of one pass over an objective's steps, `eval_` in front of each name; none where it has no step."""
+    """The rows of one pass over an objective's steps, `eval_` in front of each name; none where it has no step.
+
+    Raises CheckFailed for a value that is no number: the last update has spoilt the model.
+    """
     if not objective.num_steps:
         return []
     seen = {f"eval_{name}": value for name, value in trainer.evaluate(running, objective).items()}
+    refuse_not_finite(seen)
     return evaluation_rows(seen, last.step, last.epoch)

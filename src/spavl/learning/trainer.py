@@ -18,7 +18,7 @@ from typing import Any
 from spavl.config import LearningConfig
 from spavl.errors import TryAgain
 from spavl.learning import process_group
-from spavl.learning.limits import Limits, refuse_divergence
+from spavl.learning.limits import Limits, refuse_divergence, refuse_spoilt
 from spavl.learning.objective import Objective, Stateful, StepLoss
 from spavl.learning.speed import Speed, flops_per_token, peak_flops, peak_memory_gb
 
@@ -112,7 +112,18 @@ def evaluate(trainer: Any, objective: Objective) -> dict[str, float]:
 
 
 def final_weights(trainer: Any) -> dict[str, Any]:
-    """Name in memory to float32 on the CPU, for every trained parameter, whole; every rank takes part, only rank 0 gets them."""
+    """Name in memory to float32 on the CPU, for every trained parameter, whole; every rank takes part, only rank 0 gets them.
+
+    Raises CheckFailed on every rank where a weight is no number: the last step's loss is from before its own update.
+    """
+    weights = _gathered_weights(trainer)
+    refuse_spoilt(
+        process_group.agree([name for name, tensor in weights.items() if not tensor.isfinite().all()])
+    )
+    return weights
+
+
+def _gathered_weights(trainer: Any) -> dict[str, Any]:
     is_first = trainer.args.process_index == 0
     if not trainer.is_deepspeed_enabled:
         weights = trained_weights(trainer.model) if is_first else {}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spavl.config import RewardConfig
+from spavl.errors import UserError
 from spavl.learning import base_model, process_group, trainer
 from spavl.learning.limits import Limits
 from spavl.learning.pair_steps import Course, PairSteps
@@ -53,6 +54,8 @@ def train_reward(
     outputs = (REWARD, COST) if settings.with_cost else (REWARD,)
     prepare_reward_model(prepared.model, outputs, settings.seed)
     chosen = select(pairs, validation, prepared)
+    if settings.with_cost:
+        _refuse_unlabelled(chosen.train)
     files = {pair.image_id: pair.image for pair in [*pairs, *validation]}
     kept = prepared.kept_features(base_revision, files, work_folder)
     pictures = Pictures(prepared.processor, prepared.prompt, files, kept)
@@ -76,6 +79,18 @@ def train_reward(
         return Rewarding(None, rows, counts)
     model = _save(prepared, state, base, settings, outputs, work_folder / "model")
     return Rewarding(model, rows, counts, details)
+
+
+def _refuse_unlabelled(pairs: Sequence[EncodedPair]) -> None:
+    """Raise UserError unless there are safe and unsafe answers: an output that nothing has taught is noise, and PPO would follow it."""
+    labels = [label for pair in pairs for label in (pair.chosen_is_unsafe, pair.rejected_is_unsafe)]
+    num_unsafe, num_safe = labels.count(True), labels.count(False)
+    if not (num_unsafe and num_safe):
+        raise UserError(
+            f"reward.with_cost needs safe and unsafe answers, and the {len(pairs)} train pairs have {num_safe} labelled safe "
+            f"and {num_unsafe} labelled unsafe.",
+            next_step="Set reward.with_cost to false, or choose a dataset version with the judge's safety labels.",
+        )
 
 
 def _objective(

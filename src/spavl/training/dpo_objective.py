@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -202,6 +203,7 @@ class References:
         for start in range(0, len(missing), PAIRS_AT_ONCE):
             part = missing[start : start + PAIRS_AT_ONCE]
             computed = self.gather(self._compute(model, part))
+            _refuse_not_finite(computed)
             if self.place[0] == 0:
                 self.cache.add(computed)
             known = computed | known  # what was kept first stays
@@ -243,6 +245,16 @@ class References:
             for sequence in pair.sequences(0)
         )
         return chosen, rejected
+
+
+def _refuse_not_finite(computed: Mapping[str, float]) -> None:
+    """Raise UserError where the base itself gives no number: kept, it would spoil every later night."""
+    bad = sum(not math.isfinite(logp) for logp in computed.values())
+    if bad:
+        raise UserError(
+            f"the base model gives no finite log-probability to {bad} of {len(computed)} answers.",
+            next_step="Are its weights whole? Try it with training.bf16 off.",
+        )
 
 
 def _adapter_of(model: Any) -> Any:

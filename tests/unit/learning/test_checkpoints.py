@@ -46,6 +46,29 @@ def test_a_half_written_checkpoint_is_ignored(store, tmp_path):
     assert (found / "model.safetensors").read_text() == "weights 5"
 
 
+@pytest.mark.parametrize("content", [b"", b'{"step": 10, "ter', b"[]", b"{}"])
+def test_a_checkpoint_whose_manifest_is_cut_off_is_ignored(store, tmp_path, content):
+    checkpoints = Checkpoints(store, FOLDER, TERMS)
+    checkpoints.save(local_checkpoint(tmp_path / "5", "weights 5"), 5)
+    checkpoints.save(local_checkpoint(tmp_path / "10", "weights 10"), 10)
+    store.write(f"{FOLDER}/step-000010/checkpoint.json", content)
+    found = checkpoints.fetch_newest(tmp_path / "found")
+    assert (found / "model.safetensors").read_text() == "weights 5"
+
+
+def test_a_file_that_a_whole_checkpoint_has_lost_is_named(store, tmp_path):
+    checkpoints = Checkpoints(store, FOLDER, TERMS)
+    checkpoints.save(local_checkpoint(tmp_path / "5", "weights 5"), 5)
+    store.remove(f"{FOLDER}/step-000005/rank-00000/model.safetensors")
+    with pytest.raises(UserError, match=r"step-000005/rank-00000/model\.safetensors is gone from the store"):
+        checkpoints.fetch_newest(tmp_path / "found")
+
+
+def test_a_folder_of_another_name_among_checkpoints_is_none(store, tmp_path):
+    store.write(f"{FOLDER}/step-old/notes.txt", b"kept by hand")
+    assert Checkpoints(store, FOLDER, TERMS).fetch_newest(tmp_path / "found") is None
+
+
 @pytest.mark.parametrize(
     ("terms", "place", "words"),
     [

@@ -1,14 +1,17 @@
 """Pairs become the token ids that the processor itself would make, on every architecture, without decoding an image."""
 
+import struct
+import zlib
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from tests.tiny_vlms import SIDES_PX, build, draw_image
 
 from spavl.errors import UserError
 from spavl.learning.encoding import PairEncoder, usable_pairs
 from spavl.learning.pairs import Pair
-from spavl.learning.rendering import render_pair, stop_tokens
+from spavl.learning.rendering import has_special_token, render_pair, stop_tokens
 
 NAMES = ("llava_llama", "llava_qwen2", "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "idefics3", "smolvlm")
 QUESTIONS = ("what is shown here", "is it a star", "what is red", "a circle or a square")
@@ -66,6 +69,46 @@ def test_an_image_that_cannot_be_read_is_named(files, tmp_path):
     )
     with pytest.raises(UserError, match="the image star of pair star/what cannot be read"):
         usable_pairs([pair("star", {"star": broken}, "what")], encoder, stop, 512)
+
+
+def test_an_image_that_claims_billions_of_pixels_is_named(tmp_path):
+    header = struct.pack(">4sIIBBBBB", b"IHDR", 60_000, 60_000, 8, 2, 0, 0, 0)
+    bomb = tmp_path / "bomb.png"
+    parts = (
+        struct.pack(">I", 13),
+        header,
+        struct.pack(">I", zlib.crc32(header)),
+        b"\0\0\0\0IDAT\x35\xaf\x06\x1e",
+    )
+    bomb.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+    tiny = build("llava_llama")
+    stop = stop_tokens(tiny.processor, tiny.model.generation_config)
+    with pytest.raises(
+        UserError, match="the image star of pair star/what cannot be read: DecompressionBombError"
+    ):
+        usable_pairs(
+            [pair("star", {"star": bomb}, "what")], PairEncoder(tiny.model, tiny.processor), stop, 512
+        )
+
+
+def test_an_image_that_the_processor_refuses_is_named_with_its_size(tmp_path):
+    thin = tmp_path / "thin.png"
+    Image.new("RGB", (1, 600)).save(thin)
+    tiny = build("qwen2_5_vl")
+    stop = stop_tokens(tiny.processor, tiny.model.generation_config)
+    with pytest.raises(
+        UserError, match="star/what, 1 x 600 px, is not accepted by the base model's processor"
+    ):
+        usable_pairs(
+            [pair("star", {"star": thin}, "what")], PairEncoder(tiny.model, tiny.processor), stop, 512
+        )
+
+
+@pytest.mark.parametrize("mark", ["<row_1_col_1>", "<global-img>", "<image>"])
+@pytest.mark.parametrize("name", ["idefics3", "smolvlm"])
+def test_a_mark_of_a_tile_in_a_question_is_noticed_though_the_processor_drops_it_from_its_list(name, mark):
+    text = Pair("p", Path("none.png"), f"what is {mark} here", "a star", "sorry")
+    assert has_special_token(text, build(name).processor)
 
 
 def test_a_pair_as_long_as_the_limit_is_kept_and_a_longer_one_counted(files):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -177,6 +179,37 @@ def test_a_file_that_someone_removed_is_a_miss(tmp_path: Path) -> None:
     (tmp_path / "star.safetensors").unlink()
     assert cache.get("star") is None
     assert cache.counts.bytes == 0
+
+
+@pytest.mark.parametrize("num_bytes", [0, 5, 500])
+def test_a_truncated_file_is_a_miss_and_is_made_again(tmp_path: Path, num_bytes: int) -> None:
+    FeatureCache(10 * KB, tmp_path).put("star", features(0))
+    file = tmp_path / "star.safetensors"
+    file.write_bytes(file.read_bytes()[:num_bytes])
+    cache = FeatureCache(10 * KB, tmp_path)
+    assert cache.get("star") is None
+    assert torch.equal(cache.get_or_make("star", lambda: features(0))["projector"], features(0)["projector"])
+    assert torch.equal(cache.get("star")["projector"], features(0)["projector"])
+
+
+FULL_DISK = """
+import resource, signal, sys
+from pathlib import Path
+import torch
+from spavl.learning.feature_cache import FeatureCache
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))  # no file grows beyond it, as on a disk with so much room
+cache = FeatureCache(10**6, Path(sys.argv[1]))
+made = cache.get_or_make("large", lambda: {"x": torch.arange(1000.0)})
+small = cache.get_or_make("small", lambda: {"x": torch.arange(10.0)})
+assert made["x"].sum() == 499500 and cache.get("large") is None and cache.get("small")["x"].sum() == 45
+print(cache.counts.not_written, cache.counts.entries, sorted(path.name for path in Path(sys.argv[1]).iterdir()))
+"""
+
+
+def test_a_full_disk_keeps_nothing_and_stops_nothing(tmp_path: Path) -> None:
+    ended = subprocess.run([sys.executable, "-c", FULL_DISK, str(tmp_path)], capture_output=True, text=True)
+    assert ended.stdout == "1 1 ['small.safetensors']\n", ended.stderr
 
 
 def test_tensors_outlive_the_removal_of_their_file(tmp_path: Path) -> None:

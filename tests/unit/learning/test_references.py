@@ -34,6 +34,30 @@ def test_nothing_new_writes_nothing(tmp_path):
     assert store.walk(FOLDER) == before and len(before) == 1
 
 
+@pytest.mark.parametrize("content", [b"", b"PAR1", None], ids=["empty", "junk", "half"])
+def test_a_damaged_file_counts_as_missing_and_the_others_are_read(tmp_path, content):
+    store = open_store(f"file://{tmp_path}")
+    ReferenceCache(store, TERMS).add({"a": -1.0})
+    (damaged,) = store.walk(FOLDER)
+    ReferenceCache(store, TERMS).add({"b": -2.0})
+    whole = store.read(damaged)
+    store.write(damaged, whole[: len(whole) // 2] if content is None else content)
+    cache = ReferenceCache(store, TERMS)
+    assert dict(cache.read()) == {"b": -2.0}
+    cache.add({"a": -1.0})
+    assert dict(ReferenceCache(store, TERMS).read()) == {"a": -1.0, "b": -2.0}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("-inf")])
+def test_what_is_no_number_counts_as_missing(tmp_path, value):
+    store = open_store(f"file://{tmp_path}")
+    ReferenceCache(store, TERMS).add({"a": value, "b": -2.0})
+    cache = ReferenceCache(store, TERMS)
+    assert dict(cache.read()) == {"b": -2.0}
+    cache.add({"a": -1.0})
+    assert dict(ReferenceCache(store, TERMS).read()) == {"a": -1.0, "b": -2.0}
+
+
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Terms)])
 def test_any_other_term_is_another_folder(tmp_path, field):
     store = open_store(f"file://{tmp_path}")

@@ -74,3 +74,20 @@ def test_a_second_output_learns_the_judges_safety_labels(base, tmp_path):
     made = stage.seal(context, train(context))
     assert made.details["outputs"] == ["reward", "cost"]
     assert value(made.rows, "cost/loss") < value(made.rows, "cost/loss", last=False)
+
+
+@pytest.mark.parametrize("label", [None, False], ids=["no labels", "all safe"])
+def test_a_cost_that_no_label_teaches_is_refused(label, base, tmp_path):
+    import dataclasses
+
+    context = reward_context(tmp_path, base, with_cost=True)
+    rows = [
+        dataclasses.replace(row, chosen_is_unsafe=label, rejected_is_unsafe=label)
+        for row in context.rows("dataset")
+    ]
+    context.rows_by_stage = {"dataset": rows}
+    num_safe = 0 if label is None else 28
+    with pytest.raises(
+        UserError, match=f"the 14 train pairs have {num_safe} labelled safe and 0 labelled unsafe"
+    ):
+        train(context)

@@ -141,10 +141,48 @@ def test_no_usable_pair_is_the_users_mistake(base, pairs, tmp_path):
         align(pairs, [], base, settings_for(base, max_length=8), tmp_path, None, hooks())
 
 
+def test_pairs_that_all_hold_special_tokens_are_named_as_the_reason(base, pairs, tmp_path):
+    poisoned = [dataclasses.replace(pair, chosen="</s> sure") for pair in pairs]
+    with pytest.raises(UserError, match="0 are longer than 512 tokens, 16 hold a special token"):
+        align(poisoned, [], base, settings_for(base), tmp_path, None, hooks())
+
+
+def test_two_different_pairs_with_one_id_are_refused(base, pairs, tmp_path):
+    # references are found by id: one of the two would be compared with the other's
+    twin = dataclasses.replace(pairs[1], id=pairs[0].id)
+    with pytest.raises(UserError, match="two different pairs with the id pair-000"):
+        align([pairs[0], twin], [], base, settings_for(base), tmp_path, None, hooks())
+
+
+@pytest.mark.parametrize("margin", [float("nan"), -0.5, None])
+def test_a_margin_that_no_judge_gives_is_refused_with_its_pair(margin, base, pairs, tmp_path):
+    damaged = dataclasses.replace(pairs[1], margin=margin)
+    with pytest.raises(
+        UserError, match=f"the margin of pair pair-001 is {margin}, and it must be from 0 to 1"
+    ):
+        align([pairs[0], damaged], [], base, settings_for(base), tmp_path, None, hooks())
+
+
 def test_a_loss_that_is_no_number_ends_training_with_its_step(base, pairs, tmp_path):
     settings = settings_for(base, learning_rate=1e30, warmup_steps=0)
     with pytest.raises(CheckFailed, match="training diverged: loss is not a number at step 2"):
         align(pairs, [], base, settings, tmp_path, None, hooks())
+
+
+@pytest.mark.parametrize("lora", [LORA, None], ids=["lora", "full"])
+def test_a_last_step_that_spoils_the_weights_leaves_no_model(lora, base, pairs, tmp_path):
+    # its loss is from before the update, so no logged value shows it
+    settings = settings_for(base, learning_rate=float("inf"), warmup_steps=0, num_epochs=0.1, lora=lora)
+    with pytest.raises(CheckFailed, match=r"diverged in its last step: \d+ trained weights are not finite"):
+        align(pairs, [], base, settings, tmp_path, None, hooks())
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_last_step_after_which_validation_gives_no_number_leaves_no_model(base, pairs, tmp_path):
+    settings = settings_for(base, learning_rate=1e30, warmup_steps=0, num_epochs=0.1)
+    with pytest.raises(CheckFailed, match=r"training diverged in its last step: eval_.* is not finite"):
+        align(pairs, pairs[:4], base, settings, tmp_path, None, hooks())
+    assert not (tmp_path / "model").exists()
 
 
 @pytest.fixture(scope="module", params=[{**LORA, "dropout": 0.2}, None], ids=["lora", "full"])

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spavl.config.learning import PpoConfig
 from spavl.training.ppo.schedule import answers_of_step, num_iterations, prompts_of_iteration, share
 from spavl.training.ppo.settings import PpoSettings
 
@@ -92,3 +93,8 @@ def test_a_filler_repeats_what_its_rank_has_at_any_batch_size(
 def test_minibatches_that_do_not_fill_an_iteration_are_refused() -> None:
     with pytest.raises(ValueError, match="does not divide"):
         PpoSettings(prompts_per_iteration=10, minibatch_size=4)
+
+
+def test_a_kl_target_from_a_coefficient_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="never leads away from kl_coef 0"):
+        PpoConfig(kl_target=6.0, kl_coef=0.0)
