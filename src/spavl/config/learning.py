@@ -23,7 +23,7 @@ class LearningConfig(Section):
     lora: LoraConfig | None = Field(
         None, description="Adapter settings; unset trains projector and language model in full."
     )
-    learning_rate: float = Field(1e-6, gt=0, description="Peak rate.")
+    learning_rate: float = Field(1e-6, gt=0, le=1e30, description="Peak rate.")
     num_epochs: float = Field(1.0, gt=0, description="Passes over the pairs (PPO: over the prompts).")
     global_batch_size: int = Field(8, ge=1, description="Pairs per optimizer step, over all ranks.")
     group_by_image: bool = Field(
@@ -79,7 +79,7 @@ class RewardConfig(LearningConfig):
     base: ModelSpec | None = Field(
         None, description="The model to start from; unset starts from training.base."
     )
-    learning_rate: float = Field(3e-5, gt=0, description="Peak rate (SPA-VL: 3e-5).")
+    learning_rate: float = Field(3e-5, gt=0, le=1e30, description="Peak rate (SPA-VL: 3e-5).")
     global_batch_size: int = Field(32, ge=1, description="Pairs per optimizer step (SPA-VL: 32).")
     margin_weight: float = Field(
         0.0,
@@ -152,7 +152,9 @@ class PpoConfig(Section):
 
 class TrainingConfig(LearningConfig):
     method: Literal["dpo", "ppo"] = Field("dpo", description="How preferences become weights.")
-    learning_rate: float = Field(1e-6, gt=0, description="Peak rate (SPA-VL: 1e-6 for DPO, 5e-7 for PPO).")
+    learning_rate: float = Field(
+        1e-6, gt=0, le=1e30, description="Peak rate (SPA-VL: 1e-6 for DPO, 5e-7 for PPO)."
+    )
     global_batch_size: int = Field(8, ge=1, description="DPO's pairs per optimizer step (SPA-VL: 8).")
     loss: Literal["sigmoid", "ipo", "margin_weight", "margin_beta"] = Field(
         "sigmoid",
