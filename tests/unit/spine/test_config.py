@@ -199,3 +199,10 @@ def test_a_circle_of_profiles_is_refused(tmp_path: Path) -> None:
     path = profile(tmp_path, {"extends": str(tmp_path / "mine.yaml")})
     with pytest.raises(UserError, match="extends itself"):
         load_config(path)
+
+
+@pytest.mark.parametrize("rate", [".inf", "1.0e+38", ".nan", "0"])
+@pytest.mark.parametrize("section", ["reward", "training"])
+def test_a_learning_rate_that_no_training_survives_is_refused(section: str, rate: str) -> None:
+    with pytest.raises(UserError, match=f"{section}.learning_rate"):
+        load_config("demo", [f"{section}.learning_rate={rate}"])
