@@ -42,7 +42,11 @@ def cluster_config(launch: dict[str, Any] | None = None, **sections: Any) -> Con
 
 
 def cluster_plan(launch: dict[str, Any] | None = None, **sections: Any) -> Plan:
-    config = cluster_config(launch, **sections)
+    return plan_of(cluster_config(launch, **sections))
+
+
+def plan_of(config: Config) -> Plan:
+    """The plan of a run of refresh_preferences, as `spavl plan` would have written it."""
     return Plan(
         run_id=RUN_ID,
         dag="refresh_preferences",

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from tests.cluster_plan import RUN_ID, plan_of
+
 from spavl.config import Config
 from spavl.launch import life, names
 from spavl.launch.cluster import Cluster
@@ -20,7 +22,6 @@ from spavl.launch.wanted import Wanted, from_manifest, wanted
 from spavl.outcome import Outcome
 from spavl.plan import Plan
 
-RUN_ID = "20260101-0123456789"
 SMALL = {"cpu": "50m", "cpu_limit": "1", "memory": "256Mi", "scratch": "100Mi", "grace_s": 5}
 PENDING_TIMEOUT_S = 120.0  # an image of some hundred megabytes is pulled in that time
 
@@ -118,19 +119,7 @@ def _plan(namespace: str, image: str, installation: str, launch: dict[str, Any])
             **launch,
         },
     })  # fmt: skip
-    return Plan(
-        run_id=RUN_ID,
-        dag="refresh_preferences",
-        airflow_run_id="tonight",
-        created_at="2026-01-01T00:00:00.000000+00:00",
-        code_version="0",
-        profile=config.profile,
-        overrides=[],
-        config=config.model_dump(mode="json"),
-        revisions={},
-        suites={},
-        heads={},
-    )
+    return plan_of(config)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ NEW_PID_NAMESPACE = ("unshare", "--pid", "--kill-child", "--fork")
 
 @pytest.mark.skipif(
     subprocess.run([*NEW_PID_NAMESPACE, "true"], check=False, capture_output=True).returncode != 0,
-    reason="this user may make no PID namespace",
+    reason="needs a process namespace as a container has (unshare --pid), which this user may not make",
 )
 def test_the_first_process_of_a_container_ends_on_sigterm() -> None:
     import psutil

@@ -20,10 +20,10 @@ from spavl.learning.pictures import Pictures
 from spavl.learning.preparing import Prepared, Process, prepare_model, prepare_process
 from spavl.learning.references import ReferenceCache
 from spavl.learning.running import evaluated, train_to_end
-from spavl.learning.saving import save_adapter, save_model
 from spavl.learning.selecting import select
 from spavl.learning.steps import EncodedPair
 from spavl.training.dpo_objective import DpoObjective, References
+from spavl.training.finishing import finish
 from spavl.training.made import Aligned, Source
 
 log = logging.getLogger("spavl")
@@ -76,13 +76,7 @@ def train_dpo(
         "references": references.terms.name,
     }
     state = trainer.final_weights(running)
-    process_group.leave()
-    if process.rank:
-        return Aligned(None, None, rows, counts)
-    adapter = save_adapter(prepared, state, settings, work_folder / "adapter") if settings.lora else None
-    model = save_model(prepared, state, source.base, settings, work_folder / "model")
-    boards = work_folder / trainer.TENSORBOARD
-    return Aligned(model, adapter, rows, counts, details, boards if boards.is_dir() else None)
+    return finish(prepared, state, source, settings, work_folder, process, rows, counts, details)
 
 
 def _references(

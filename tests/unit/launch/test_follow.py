@@ -63,13 +63,17 @@ def test_what_is_watched_long_enough_is_renewed(api: ClusterApi) -> None:
     def seen_at(job: Workload) -> str:
         return job.object["metadata"]["annotations"]["spavl.dev/seen-at"]
 
+    renewed: list[str] = []
+
     def play(job: Workload, said: list[str]) -> None:
         with api.lock:
             job.object["metadata"]["annotations"]["spavl.dev/seen-at"] = former
         wait_for(lambda: seen_at(job) != former)
+        renewed.append(seen_at(job))
         job.complete()
 
     watched(api, play, Pace(0.02, 30, 3, renew_every_s=0.1))
+    assert renewed and renewed[0] > former
 
 
 def test_seen_at_is_renewed_at_least_three_times_before_the_sweep_would_remove_it() -> None:

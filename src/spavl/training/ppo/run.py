@@ -8,7 +8,7 @@ from typing import Any
 
 from spavl.config import TrainingConfig
 from spavl.errors import UserError
-from spavl.learning import base_model, process_group, trainer
+from spavl.learning import base_model, trainer
 from spavl.learning.heads import without_head
 from spavl.learning.limits import Limits
 from spavl.learning.pairs import Pair
@@ -16,8 +16,8 @@ from spavl.learning.pictures import Pictures
 from spavl.learning.preparing import Prepared, prepare_model, prepare_process
 from spavl.learning.reward_model import RewardModel, load_reward_model
 from spavl.learning.running import evaluated, train_to_end
-from spavl.learning.saving import save_adapter, save_model
 from spavl.learning.selecting import select
+from spavl.training.finishing import finish
 from spavl.training.made import Aligned, Source
 from spavl.training.ppo.critic import add_critic, load_critic, without_critic
 from spavl.training.ppo.held_out import HeldOut
@@ -84,13 +84,7 @@ def train_ppo(
         "reward_outputs": list(reward.outputs),
     }
     state = without_critic(prepared.model, without_head(trainer.final_weights(running)))
-    process_group.leave()
-    if process.rank:
-        return Aligned(None, None, rows, counts)
-    adapter = save_adapter(prepared, state, settings, work_folder / "adapter") if settings.lora else None
-    model = save_model(prepared, state, source.base, settings, work_folder / "model")
-    boards = work_folder / trainer.TENSORBOARD
-    return Aligned(model, adapter, rows, counts, details, boards if boards.is_dir() else None)
+    return finish(prepared, state, source, settings, work_folder, process, rows, counts, details)
 
 
 def _sampler(
