@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseOperator
 
@@ -68,7 +68,7 @@ class StepOperator(BaseOperator):
 
         return Subject(self.stage, self.step, plan.run_id)
 
-    def _begin(self, plan: Plan, owner: str) -> None:
+    def _begin(self, plan: Plan, owner: str) -> NoReturn:
         """Begin or adopt the object, and defer. Stopped in between, it removes what it began."""
         from spavl.errors import SpavlError
         from spavl.launch import kubernetes, life
@@ -133,7 +133,7 @@ class StepOperator(BaseOperator):
         tasks.say(outcome)
         return outcome
 
-    def _defer(self, launch: KubernetesLaunch, handle: Handle) -> None:
+    def _defer(self, launch: KubernetesLaunch, handle: Handle) -> NoReturn:
         from spavl.airflow.trigger import StepTrigger
         from spavl.launch.follow import Pace
 

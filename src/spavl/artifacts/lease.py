@@ -1,7 +1,7 @@
 """A lease on one unit of work, so that a second runner on the same run is told instead of doing the work twice.
 
 The owner keeps `<folder>/<n>.json` fresh; whoever finds it stale creates n+1, once or not at all. On the owner's own
-host a dead process is recognised at once; elsewhere a lease counts as abandoned after EXPIRY_S without a sign of life.
+host a dead process is recognised at once; an owner elsewhere is watched until it gives a sign of life, or none for EXPIRY_S.
 Leases save work; what keeps results right is that parts are keyed by id and records are created once.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import socket
 import threading
@@ -20,7 +21,10 @@ from typing import Any
 from spavl.artifacts.store import Store
 from spavl.errors import SpavlError, TryAgain
 
+log = logging.getLogger("spavl")
+
 RENEW_EVERY_S = 15.0
+WATCH_EVERY_S = 1.0
 EXPIRY_S = 90.0  # six renewals missed: longer than any pause of a live process we have seen
 
 
@@ -72,9 +76,9 @@ def lease(store: Store, folder: str) -> Iterator[Lease]:
 
 
 def acquire(store: Store, folder: str) -> Lease:
-    """Take the lease or raise TryAgain; an abandoned one is taken over."""
+    """Take the lease or raise TryAgain; an abandoned one is taken over, after at most EXPIRY_S."""
     numbers = _numbers(store, folder)
-    if numbers and (owner := _read(store, f"{folder}/{max(numbers)}.json")) and _is_alive(owner):
+    if numbers and (owner := _live_owner(store, f"{folder}/{max(numbers)}.json")):
         raise TryAgain(
             f"another runner works on {folder}: process {owner['pid']} on {owner['host']}, last seen {_age_s(owner):.0f} s ago.",
             next_step=f"Wait for it, or stop it; after {EXPIRY_S:.0f} s without a sign of life its work is taken over.",
@@ -83,6 +87,21 @@ def acquire(store: Store, folder: str) -> Lease:
     if not store.create(f"{folder}/{number}.json", _owner()):
         raise TryAgain(f"another runner has just begun to work on {folder}.", next_step="Wait for it.")
     return Lease(store, folder, number)
+
+
+def _live_owner(store: Store, path: str) -> dict[str, Any] | None:
+    """The owner, if it lives. One elsewhere that says nothing is waited out here: a pod that takes the place of an evicted one
+    starts within seconds, and ending each time with "try again" would use up its tries.
+    """
+    first = owner = _read(store, path)
+    while owner and first and _is_alive(owner):
+        if _is_here(owner) or owner["renewed_at"] != first["renewed_at"]:
+            return owner
+        if owner is first:
+            log.info("waiting to see whether process %s on %s still works here", owner["pid"], owner["host"])
+        time.sleep(WATCH_EVERY_S)
+        owner = _read(store, path)
+    return None
 
 
 def _numbers(store: Store, folder: str) -> list[int]:
@@ -108,9 +127,13 @@ def _owner() -> bytes:
 
 
 def _is_alive(owner: dict[str, Any]) -> bool:
-    if owner["host"] == socket.gethostname() and owner["boot"] == _boot_id():
+    if _is_here(owner):
         return owner["started"] is not None and _process_start(owner["pid"]) == owner["started"]
     return _age_s(owner) < EXPIRY_S
+
+
+def _is_here(owner: dict[str, Any]) -> bool:
+    return owner["host"] == socket.gethostname() and owner["boot"] == _boot_id()
 
 
 def _age_s(owner: dict[str, Any]) -> float:

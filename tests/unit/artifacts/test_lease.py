@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -41,22 +42,48 @@ def test_work_of_a_process_that_died_here_is_taken_over_at_once(tmp_path) -> Non
         assert "2.json" in store.names("unit")
 
 
-def test_a_silent_owner_on_another_host_loses_it_only_after_the_expiry(tmp_path) -> None:
-    store = open_store(f"file://{tmp_path}")
+def elsewhere(unseen_s: float = 0.0) -> bytes:
+    """What an owner on another host left `unseen_s` ago."""
     owner = {
         "host": "elsewhere",
         "boot": "x",
         "pid": 1,
         "started": "1",
-        "renewed_at": time.time() - leases.EXPIRY_S + 30,
+        "renewed_at": time.time() - unseen_s,
     }
-    store.write("unit/1.json", json.dumps(owner).encode())
+    return json.dumps(owner).encode()
+
+
+def test_a_silent_owner_on_another_host_is_waited_out_and_loses_it_only_after_the_expiry(
+    tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr(leases, "EXPIRY_S", 1.5)
+    monkeypatch.setattr(leases, "WATCH_EVERY_S", 0.05)
+    store = open_store(f"file://{tmp_path}")
+    left_at = time.time()
+    store.write("unit/1.json", elsewhere())
+    held = leases.acquire(store, "unit")
+    assert time.time() - left_at >= 1.5
+    held.release()
+
+
+def test_an_owner_on_another_host_that_was_silent_for_long_loses_it_at_once(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail("it waits"))
+    store = open_store(f"file://{tmp_path}")
+    store.write("unit/1.json", elsewhere(leases.EXPIRY_S + 1))
+    leases.acquire(store, "unit").release()
+
+
+def test_an_owner_on_another_host_keeps_it_with_one_sign_of_life(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(leases, "WATCH_EVERY_S", 0.05)
+    store = open_store(f"file://{tmp_path}")
+    store.write("unit/1.json", elsewhere(leases.EXPIRY_S - 30))
+    renewal = threading.Timer(0.3, lambda: store.write("unit/1.json", elsewhere()))
+    renewal.start()
     with pytest.raises(TryAgain, match="process 1 on elsewhere"):
         leases.acquire(store, "unit")
-    store.write(
-        "unit/1.json", json.dumps({**owner, "renewed_at": time.time() - leases.EXPIRY_S - 1}).encode()
-    )
-    leases.acquire(store, "unit").release()
+    renewal.join()
+    assert store.names("unit") == ["1.json"]
 
 
 def test_an_owner_that_was_overtaken_stops_before_its_next_write(tmp_path, monkeypatch) -> None:
