@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Sequence
 
 from spavl import ranks
-from spavl.errors import EXIT_BUG, SpavlError
+from spavl.errors import EXIT_BUG, Inconclusive, SpavlError
 from spavl.pipeline import DAGS, STAGES
 
 
@@ -47,7 +47,7 @@ def _run(arguments: argparse.Namespace) -> int:
             subject,
             step,
             run_id,
-            verdict_of(error.exit_code),
+            "inconclusive" if isinstance(error, Inconclusive) else verdict_of(error.exit_code),
             error.exit_code,
             error=error.message,
             next_step=error.next_step,

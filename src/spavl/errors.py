@@ -3,6 +3,7 @@
     SpavlError
     ├── UserError        2   a mistake in a profile, an argument or an input: one line, never retried
     ├── CheckFailed      3   an expectation failed: nothing was published, evidence is kept, never retried
+    │   └── Inconclusive 3   too little was seen to pass or to fail: nothing was published
     └── TryAgain        75   another runner holds the work, a service is away: the same command may succeed later
 
 Anything else is a bug (exit code 1) and keeps its traceback. A message says what was wrong, the value seen, the values
@@ -42,6 +43,10 @@ class CheckFailed(SpavlError):
     """A critical expectation failed; nothing was published and the evidence is kept."""
 
     exit_code = EXIT_CHECK_FAILED
+
+
+class Inconclusive(CheckFailed):
+    """Nothing failed, and too little was seen to pass; nothing was published."""
 
 
 class TryAgain(SpavlError):

@@ -10,7 +10,7 @@ from typing import Any
 
 from spavl.errors import EXIT_AGAIN, EXIT_BUG, EXIT_CHECK_FAILED, EXIT_DONE, EXIT_USER
 
-VERDICTS = ("done", "already done", "skipped", "failed", "again")
+VERDICTS = ("done", "already done", "skipped", "failed", "inconclusive", "again")
 _TERMINATION_LIMIT = 4096  # bytes Kubernetes keeps of a termination message
 
 

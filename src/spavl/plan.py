@@ -49,7 +49,7 @@ class Plan:
     )  # stage of another run -> {run_id, fingerprint}
     previous: dict[str, dict[str, str]] = field(
         default_factory=dict
-    )  # stage -> {run_id, fingerprint} of the former version
+    )  # stage -> {run_id, fingerprint} of the former dataset version, or of the former release
     reuse_runs: list[str] = field(default_factory=list)  # newest first
     image_digests: dict[str, str] = field(
         default_factory=dict
@@ -165,11 +165,7 @@ def _new_plan(
     if dag == "align_model":
         inputs["dataset"] = _chosen_dataset(store, config, dataset_head, dataset_run)
         skip_reason = _already_aligned(store, config, inputs["dataset"]["fingerprint"], revisions)
-    previous = (
-        {"dataset": {"run_id": dataset_head.run_id, "fingerprint": dataset_head.fingerprint}}
-        if dataset_head
-        else {}
-    )
+    former = heads[config.release.channel] if dag == "align_model" else dataset_head
     return Plan(
         run_id=run_id,
         dag=dag,
@@ -180,21 +176,25 @@ def _new_plan(
         overrides=overrides,
         config=config.model_dump(mode="json"),
         revisions=revisions,
-        suites={stage: _suite(stage) for stage in DAGS[dag]},
+        suites={stage: _suite(stage, config.expectations) for stage in DAGS[dag]},
         heads={name: entry.number if entry else 0 for name, entry in heads.items()},
         inputs=inputs,
-        previous=previous if dag == "refresh_preferences" else {},
+        previous=dict.fromkeys(DAGS[dag], _named(former)) if former else {},
         reuse_runs=_reusable_runs(store, dag, config.reuse.max_runs),
         image_digests=_images(config, dag),
         skip_reason=skip_reason,
     )
 
 
-def _suite(stage: str) -> str:
+def _named(entry: channel.Entry) -> dict[str, str]:
+    return {"run_id": entry.run_id, "fingerprint": entry.fingerprint}
+
+
+def _suite(stage: str, variant: str | None) -> str:
     """The text of a stage's suite, read strictly: a misspelt expectation stops the night before it starts."""
     from spavl.validation import find_suite, load_suite
 
-    text = find_suite(stage)
+    text = find_suite(stage, variant)
     load_suite(text, getattr(records, BY_NAME[stage].writes))
     return text
 

@@ -26,7 +26,7 @@ from spavl.artifacts.record import Record, read_record, read_rows, record_path, 
 from spavl.artifacts.store import Store
 from spavl.config import spavl_home
 from spavl.context import RunContext
-from spavl.errors import CheckFailed, TryAgain, UserError
+from spavl.errors import CheckFailed, Inconclusive, TryAgain, UserError
 from spavl.outcome import Outcome
 from spavl.pipeline import BY_NAME
 from spavl.plan import Plan, alignment_key
@@ -306,15 +306,24 @@ def _check(
     row_type = getattr(records, BY_NAME[stage].writes)
     suite = load_suite(plan.suites[stage], row_type)
     data_docs = scratch / "data_docs"
-    report = check(to_table(sealed.rows, row_type), suite, stage=stage, counts=counts, data_docs=data_docs)
+    report = check(
+        to_table(sealed.rows, row_type),
+        suite,
+        stage=stage,
+        counts=counts,
+        measures=sealed.measures,
+        data_docs=data_docs,
+    )
     if data_docs.is_dir():
         store.upload(data_docs, f"runs/{plan.run_id}/data_docs/{stage}")
     if not report.passed:
         evidence = f"{stage_folder(plan.run_id, stage)}/evidence"
         store.write_table(f"{evidence}/table.parquet", to_table(sealed.rows, row_type))
         content = {"report": report.to_json(), "counts": counts, "at": _now()}
+        content |= {"details": dict(sealed.details), "measures": dict(sealed.measures)}
         store.write(f"{evidence}/report.json", json.dumps(content, indent=1, default=str).encode())
-        raise CheckFailed(
+        error = Inconclusive if report.verdict == "inconclusive" else CheckFailed
+        raise error(
             report.one_line(),
             next_step=f"Nothing was published; evidence is in {store.url_of(evidence)}. Mend the cause, or the limit in expectations/{stage}.yaml, and start a new run: it reuses what is done.",
         )
@@ -340,6 +349,8 @@ def _record(
     if BY_NAME[stage].is_sharded and load_stage(stage).PART is not row_type:
         tables["parts"] = _write_table(store, f"{folder}/answered.parquet", parts, load_stage(stage).PART)
     details = dict(sealed.details)
+    if sealed.measures:
+        details["measures"] = dict(sealed.measures)
     folders = {
         name: {"path": f"{folder}/{name}", "files": store.upload(local, f"{folder}/{name}")}
         for name, local in sealed.folders.items()

@@ -56,6 +56,9 @@ class Sealed:
         default_factory=dict
     )  # name -> local folder, uploaded as <stage>/<name>/
     details: Mapping[str, Any] = field(default_factory=dict)  # JSON, kept in the record
+    measures: Mapping[str, float | None] = field(
+        default_factory=dict
+    )  # numbers over the whole table that the suite may limit, declared in validation/measures.py
 
 
 class StageContext(Protocol):
@@ -83,7 +86,7 @@ class StageContext(Protocol):
         ...
 
     def previous(self, stage: str) -> Record | None:
-        """The same stage's record in the previous dataset version or release, where the plan names one."""
+        """The stage's record in the run of the former dataset version (of the former release, for the stages of align_model), if there is one."""
         ...
 
     def progress(self, done: int, total: int, note: str = "") -> None:

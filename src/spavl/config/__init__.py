@@ -56,6 +56,10 @@ class Config(Section):
 
     profile: str = Field(description="Name or path of the profile this came from.")
     installation: Name = Field("local", description="Name of this installation; part of every run id.")
+    expectations: Name | None = Field(
+        None,
+        description="Folder inside `expectations/` whose suites replace single expectations; unset uses them as they are.",
+    )
     images: ImagesConfig = ImagesConfig()
     questions: QuestionsConfig = QuestionsConfig()
     responses: ResponsesConfig = ResponsesConfig()

@@ -18,7 +18,7 @@ from spavl.validation.data_docs import add_to_data_docs
 from spavl.validation.gx_context import ephemeral_context
 from spavl.validation.report import Report, Result
 from spavl.validation.suite import Expectation, Suite
-from spavl.validation.words import limit_in_words, saw_in_words
+from spavl.validation.words import limit_in_words, needs_in_words, saw_in_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,11 +35,12 @@ def check(
     *,
     stage: str,
     counts: Mapping[str, int] | None = None,
+    measures: Mapping[str, float | None] | None = None,
     data_docs: Path | None = None,
 ) -> Report:
     """The report of `suite` on `table`, whose schema is that of the suite's row type.
 
-    `counts` are the stage's own (derived columns may need them); `data_docs` is a local folder that gets the site. Raises
+    `counts` and `measures` are the stage's own (columns are made of them); `data_docs` is a local folder that gets the site. Raises
     UserError where the suite is another stage's or an expectation cannot be evaluated.
     """
     if suite.name != stage:
@@ -48,7 +49,7 @@ def check(
         )
     if not table.num_rows:
         return _report_of_empty_table(suite)
-    frame = frame_of(table, suite.row_type, counts or {})
+    frame = frame_of(table, suite.row_type, counts or {}, measures)
     batch = _batch(frame, stage)
     validation = _validate(batch, suite)
     for expectation, result in zip(suite.expectations, validation["results"], strict=True):
@@ -67,6 +68,18 @@ def check(
 
 def _passed(results: tuple[Result, ...]) -> bool:
     return not any(result.severity == "critical" and not result.passed for result in results)
+
+
+def _status(expectation: Expectation, success: bool, frame: pd.DataFrame) -> str:
+    """pass, fail, or inconclusive: it failed, and the column of `inconclusive_if` is within its limits."""
+    if success:
+        return "pass"
+    second = expectation.inconclusive_if
+    if not second:
+        return "fail"
+    value = frame[second["column"]].max()
+    is_within = second.get("min_value", value) <= value <= second.get("max_value", value)
+    return "inconclusive" if is_within else "fail"  # a missing value is within nothing
 
 
 def _report_of_empty_table(suite: Suite) -> Report:
@@ -182,6 +195,8 @@ def _result(expectation: Expectation, result: Mapping[str, Any], frame: pd.DataF
         unexpected_count=found.get("unexpected_count"),
         unexpected_percent=found.get("unexpected_percent"),
         row_ids=_failing_rows(batch, expectation) if not result["success"] and found else (),
+        status=(status := _status(expectation, bool(result["success"]), frame)),
+        needs=needs_in_words(expectation, frame) if status == "inconclusive" else "",
     )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from spavl.records import arrow_schema
 from spavl.validation.derived import derivations_of
+from spavl.validation.measures import measure_columns, measures_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,13 +45,19 @@ def known_columns(row_type: type) -> dict[str, str]:
             columns[field.name] = "text" if str(field.type) == "string" else "number"
     for derivation in derivations_of(row_type):
         columns |= dict.fromkeys(derivation.columns, "number")
-    return columns
+    return columns | dict.fromkeys(measures_of(row_type), "number")
 
 
-def frame_of(table: pa.Table, row_type: type, counts: Mapping[str, int]) -> pd.DataFrame:
+def frame_of(
+    table: pa.Table,
+    row_type: type,
+    counts: Mapping[str, int],
+    measures: Mapping[str, float | None] | None = None,
+) -> pd.DataFrame:
     """A non-empty table of `row_type` as the frame that a suite is checked on.
 
-    Raises ValueError where the schema is another one, KeyError where a derived column needs a count that is not given.
+    Raises ValueError if the schema is another one, KeyError if a derived column needs a count that is not given or a
+    measure is not declared.
     """
     if not table.schema.equals(arrow_schema(row_type)):
         raise ValueError(f"the table's columns {table.schema.names} are not those of {row_type.__name__}")
@@ -66,5 +73,6 @@ def frame_of(table: pa.Table, row_type: type, counts: Mapping[str, int]) -> pd.D
         derived = derivation.derive(raw, counts)
         assert set(derived) == set(derivation.columns), sorted(set(derived) ^ set(derivation.columns))
         columns |= derived
+    columns |= measure_columns(row_type, measures or {})
     kept = [name for name in known_columns(row_type) if name in raw]
     return raw[kept].assign(**columns).set_axis(raw["id"].rename("row"), axis="index")

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from spavl.errors import UserError
+from spavl.validation.suite import join_variant
 
 
 def suites_folder() -> Path:
@@ -26,9 +27,25 @@ def suites_folder() -> Path:
     )
 
 
-def find_suite(stage: str) -> str:
-    """The text of a stage's suite; raises UserError where there is no such file or it is not UTF-8."""
-    path = suites_folder() / f"{stage}.yaml"
+def find_suite(stage: str, variant: str | None = None) -> str:
+    """The text of a stage's suite, joined with the variant's if `expectations/<variant>/` has one for it.
+
+    Raises UserError if there is no such file or folder, or it is not UTF-8.
+    """
+    folder = suites_folder()
+    text = _read(folder / f"{stage}.yaml", stage)
+    if variant is None:
+        return text
+    if not (folder / variant).is_dir():
+        raise UserError(
+            f"the profile says expectations: {variant}, and {folder} has no such folder.",
+            next_step="Make it, or leave `expectations` out.",
+        )
+    path = folder / variant / f"{stage}.yaml"
+    return join_variant(text, _read(path, stage)) if path.is_file() else text
+
+
+def _read(path: Path, stage: str) -> str:
     try:
         return path.read_text("utf-8")
     except FileNotFoundError:

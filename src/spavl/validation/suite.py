@@ -8,8 +8,13 @@
         severity: critical
         reason: an empty table passes most checks
 
-Each item may also have `row_condition: {column: value}` (only rows where all of these hold are looked at) and
-`allow_no_values: true` (passes where no row is left to look at; without it, that fails).
+Each item may also have `row_condition: {column: value}` (only rows where all of these hold are looked at),
+`allow_no_values: true` (passes where no row is left to look at; without it, that fails) and
+`inconclusive_if: {column: x, min_value: 0.1}` (if it fails while the maximum of that column is within these limits, the data
+cannot tell: the result is inconclusive, which publishes nothing either).
+
+A variant of a suite lies in `expectations/<variant>/<stage>.yaml`. It has `extends: <stage>` and a list `replaces`, whose items
+replace those of the same type, columns and rows.
 """
 
 from __future__ import annotations
@@ -17,7 +22,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from math import isfinite
 from typing import Any
@@ -29,7 +34,7 @@ from spavl.validation.suite_text import parse
 
 SEVERITIES = ("critical", "warning", "info")  # a failed critical publishes nothing; the others are shown
 _REQUIRED = ("type", "kwargs", "severity", "reason")
-_OPTIONAL = ("row_condition", "allow_no_values")
+_OPTIONAL = ("row_condition", "allow_no_values", "inconclusive_if")
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,7 @@ class Expectation:
     reason: str
     row_condition: Mapping[str, Any]  # column -> value it must equal; all must hold
     allow_no_values: bool
+    inconclusive_if: Mapping[str, Any] = field(default_factory=dict)  # column, min_value, max_value
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -68,11 +74,12 @@ class Suite:
 
 
 def load_suite(text: str, row_type: type) -> Suite:
-    """The suite in a YAML text, for tables of `row_type`.
+    """The suite in a YAML text (of a variant: both texts, see `join_variant`), for tables of `row_type`.
 
     Raises UserError for bad YAML, a repeated or unknown key, an unknown expectation type, kwarg or column, a value of
     the wrong kind, a missing limit or reason, an expectation given twice, or a suite that does not begin with a row count.
     """
+    text, variant = split_variant(text)
     root, lines = parse(text)
     unknown = sorted(set(map(str, root)) - {"name", "description", "expectations"})
     name, items = root.get("name"), root.get("expectations")
@@ -93,9 +100,54 @@ def load_suite(text: str, row_type: type) -> Suite:
         _expectation(item, place, columns) for item, place in zip(items, places, strict=True)
     )
     _check_order(expectations, places)
-    return Suite(
-        name, root["description"].strip(), row_type, expectations, hashlib.sha256(text.encode()).hexdigest()
-    )
+    sha256 = hashlib.sha256((text + variant).encode()).hexdigest()
+    suite = Suite(name, root["description"].strip(), row_type, expectations, sha256)
+    return replaced_by_variant(suite, variant) if variant else suite
+
+
+VARIANT_MARK = "\n# ---- variant ----\n"
+
+
+def join_variant(text: str, variant: str) -> str:
+    """One text of a suite and its variant, as a plan keeps it."""
+    return text + VARIANT_MARK + variant
+
+
+def split_variant(text: str) -> tuple[str, str]:
+    """The suite's own text and its variant's, "" if there is none."""
+    suite, _, variant = text.partition(VARIANT_MARK)
+    return suite, variant
+
+
+def replaced_by_variant(suite: Suite, variant: str) -> Suite:
+    """The suite with the variant's expectations in the place of those with the same label.
+
+    Raises UserError if the variant has other keys, is of another stage, or replaces something that is not there.
+    """
+    root, lines = parse(variant, list_key="replaces")
+    place = f"the variant of {suite.name}.yaml"
+    _check_keys(root, place, ("name", "extends", "replaces"), ("description",))
+    if root["name"] != suite.name or root["extends"] != suite.name or not isinstance(root["replaces"], list):
+        raise UserError(
+            f"{place} has name {root['name']!r} and extends {root['extends']!r}.",
+            next_step=f"Both are {suite.name!r}, and `replaces` is a list of expectations.",
+        )
+    columns, expectations = known_columns(suite.row_type), list(suite.expectations)
+    for item, line in zip(root["replaces"], lines, strict=True):
+        made = _expectation(item, f"{place}, line {line}", columns)
+        same = [number for number, old in enumerate(expectations) if _is_replaced(old, made)]
+        if not same:
+            raise UserError(
+                f"{place}, line {line}: {suite.name}.yaml has no {made.label} to replace.",
+                next_step="Type, columns and row_condition must be those of an expectation there.",
+            )
+        expectations[same[0]] = made
+    return replace(suite, expectations=tuple(expectations))
+
+
+def _is_replaced(old: Expectation, new: Expectation) -> bool:
+    """The same check; of two with different severities the critical one comes first in a suite, and is meant."""
+    return old.label == new.label
 
 
 def _expectation(item: Any, place: str, columns: Mapping[str, str]) -> Expectation:
@@ -120,6 +172,7 @@ def _expectation(item: Any, place: str, columns: Mapping[str, str]) -> Expectati
         raise UserError(f"{place}: allow_no_values is {item['allow_no_values']!r}, not true or false.")
     _check_kwargs(kind, kwargs, place, columns)
     _check_condition(condition, place, columns)
+    _check_inconclusive(item.get("inconclusive_if", {}), place, columns)
     return Expectation(
         kind,
         kwargs,
@@ -127,6 +180,7 @@ def _expectation(item: Any, place: str, columns: Mapping[str, str]) -> Expectati
         " ".join(item["reason"].split()),
         condition,
         item.get("allow_no_values", False),
+        item.get("inconclusive_if", {}),
     )
 
 
@@ -226,6 +280,23 @@ def _check_condition(condition: Any, place: str, columns: Mapping[str, str]) -> 
             raise UserError(
                 f"{place}, row_condition: {column} is of kind {kind}, so it never equals {value!r}."
             )
+
+
+def _check_inconclusive(second: Any, place: str, columns: Mapping[str, str]) -> None:
+    place = f"{place}, inconclusive_if"
+    if second == {}:
+        return
+    if not isinstance(second, dict):
+        raise UserError(f"{place}: it must be a mapping of column and limits, not {type(second).__name__}.")
+    _check_keys(second, place, ("column",), ("min_value", "max_value"))
+    if len(second) == 1:
+        raise UserError(
+            f"{place}: it has no limit, so nothing could ever fail.", next_step="Give min_value or max_value."
+        )
+    if _column_kind(second["column"], place, columns) != "number":
+        raise UserError(f"{place}: it needs a column of kind number, not {second['column']!r}.")
+    for name in set(second) - {"column"}:
+        _check_value(name, second[name], "number", place, "number")
 
 
 def _check_order(expectations: tuple[Expectation, ...], places: list[str]) -> None:

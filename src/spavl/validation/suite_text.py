@@ -10,8 +10,8 @@ import yaml
 from spavl.errors import UserError
 
 
-def parse(text: str) -> tuple[dict[str, Any], list[int]]:
-    """The mapping that a text is, and the 1-based line of each item of its `expectations`.
+def parse(text: str, list_key: str = "expectations") -> tuple[dict[str, Any], list[int]]:
+    """The mapping that a text is, and the 1-based line of each item of its list under `list_key`.
 
     Raises UserError for bad YAML, a key given twice in one mapping, or a text that is no mapping.
     """
@@ -36,7 +36,7 @@ def parse(text: str) -> tuple[dict[str, Any], list[int]]:
         raise UserError(
             f"a suite must be a mapping with name, description and expectations, not {type(root).__name__}."
         )
-    return root, _lines(tree)
+    return root, _lines(tree, list_key)
 
 
 def _mappings(root: Any) -> Iterator[yaml.MappingNode]:
@@ -55,6 +55,6 @@ def _mappings(root: Any) -> Iterator[yaml.MappingNode]:
             waiting += node.value
 
 
-def _lines(tree: yaml.MappingNode) -> list[int]:
-    items = next((value for key, value in tree.value if key.value == "expectations"), None)
+def _lines(tree: yaml.MappingNode, list_key: str) -> list[int]:
+    items = next((value for key, value in tree.value if key.value == list_key), None)
     return [item.start_mark.line + 1 for item in items.value] if isinstance(items, yaml.SequenceNode) else []

@@ -61,6 +61,15 @@ def saw_in_words(expectation: Expectation, found: Mapping[str, Any], rows: pd.Da
     return f"{observed:.4g}" if isinstance(observed, int | float) else NO_VALUE
 
 
+def needs_in_words(expectation: Expectation, frame: pd.DataFrame) -> str:
+    """What would settle an inconclusive result: the number in `<column>__needs`, if the table has such a column."""
+    column = f"{expectation.columns[0]}__needs" if expectation.columns else ""
+    if column not in frame:
+        return ""
+    number = frame[column].max()
+    return f"needs about {number:,.0f} more prompts" if number > 0 else "no number of prompts would settle it"
+
+
 def _set_difference(expectation: Expectation, rows: pd.DataFrame) -> str:
     seen, limit = set(rows[expectation.columns[0]].dropna()), expectation.kwargs["value_set"]
     missing = [str(value) for value in limit if value not in seen]
