@@ -1,0 +1,59 @@
+"""Values grouped by cluster (several prompts share an image), and how many independent draws they are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+PRIOR_CLUSTERS = 4.0  # see design_effect
+
+
+def cluster_sums(values: Sequence[float], clusters: Sequence[Hashable]) -> tuple[np.ndarray, np.ndarray]:
+    """Sum of the values [C] and number of values [C] of each cluster, in the order in which clusters first appear."""
+    import numpy as np
+
+    if len(values) != len(clusters):
+        raise ValueError(f"{len(values)} values but {len(clusters)} clusters: give each value its cluster")
+    if not len(values):
+        raise ValueError("no values: an interval needs at least one")
+    number_of = {cluster: number for number, cluster in enumerate(dict.fromkeys(clusters))}
+    numbers = [number_of[cluster] for cluster in clusters]
+    return np.bincount(numbers, weights=np.asarray(values, dtype=float)), np.bincount(numbers).astype(float)
+
+
+def design_effect(
+    sums: np.ndarray, sizes: np.ndarray, independent_variance: np.ndarray, num_seen: np.ndarray
+) -> np.ndarray:
+    """Variance of a mean [...] between clusters over that of independent draws, at least 1 and shrunk to its worst.
+
+    sums [..., C] and sizes [C] per cluster; independent_variance [...] of one value; num_seen [...]: clusters that show
+    anything but the commonest outcome, since only they tell how alike the values of a cluster are. The ratio (Kish 1965,
+    section 8.2) of few such clusters is mostly noise, and 0/0 with none. So it is averaged with the design effect of
+    clusters whose values are all alike, sum of sizes^2 / n, as if PRIOR_CLUSTERS more had shown that.
+    """
+    import numpy as np
+
+    n, num_clusters = sizes.sum(), sizes.shape[-1]
+    worst = (sizes**2).sum() / n
+    if num_clusters == 1:
+        return np.full(sums.shape[:-1], worst)
+    mean = sums.sum(-1, keepdims=True) / n
+    between = ((sums - mean * sizes) ** 2).sum(-1) / n * num_clusters / (num_clusters - 1)
+    seen = np.divide(between, independent_variance, out=np.ones_like(between), where=independent_variance > 0)
+    return (num_seen * np.maximum(seen, 1) + PRIOR_CLUSTERS * worst) / (num_seen + PRIOR_CLUSTERS)
+
+
+def t_over_z(num_clusters: int, alpha: float) -> float:
+    """Two-sided 1 - alpha point of Student's t with one degree of freedom less than clusters, over the normal's."""
+    from scipy import special
+
+    return float(special.stdtrit(max(num_clusters - 1, 1), 1 - alpha / 2) / special.ndtri(1 - alpha / 2))
+
+
+def check_alpha(alpha: float) -> None:
+    """Raises ValueError unless 0 < alpha < 1."""
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha is {alpha}: an error rate between 0 and 1, both excluded")
