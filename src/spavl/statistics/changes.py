@@ -18,7 +18,8 @@ def change_interval(
 ) -> Interval:
     """Mean of paired differences (each -1, 0 or 1) with its two-sided 1 - alpha interval, by cluster; never without width.
 
-    Raises ValueError for no differences, another value, unequal lengths or an alpha outside (0, 1).
+    The two shares' own intervals (`rate_limits`) make that of their difference (`difference_limits`). Raises ValueError for
+    no differences, another value, unequal lengths or an alpha outside (0, 1).
     """
     check_alpha(alpha)
     if other := set(differences) - {-1, 0, 1}:
@@ -31,14 +32,32 @@ def change_interval(
 def change_limits(
     ups: np.ndarray, downs: np.ndarray, sizes: np.ndarray, alpha: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Value, low and high [...] of many samples at once: ups and downs [..., C] of clusters with sizes [C].
+    """Value, low and high [...] of many samples at once: ups and downs [..., C] of clusters with sizes [C]."""
+    up, down = rate_limits(ups, sizes, alpha), rate_limits(downs, sizes, alpha)
+    return difference_limits(up, down)
 
-    The two rates' own intervals make that of their difference (MOVER: Zou & Donner 2008, Statistics in Medicine 27:1693).
+
+def difference_limits(
+    up: tuple[np.ndarray, np.ndarray, np.ndarray], down: tuple[np.ndarray, np.ndarray, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Value, low and high of up - down, two shares of the same prompts, each given with its own low and high.
+
+    MOVER with the correlation of two shares that exclude each other (Newcombe 1998, Statistics in Medicine 17:2635, method
+    10; Zou & Donner 2008, same journal 27:1693, equation 12): without it the interval of shares of .3 errs 8 % for 5 %.
     """
     import numpy as np
 
-    up, up_low, up_high = rate_limits(ups, sizes, alpha)
-    down, down_low, down_high = rate_limits(downs, sizes, alpha)
-    low = up - down - np.hypot(up - up_low, down_high - down)
-    high = up - down + np.hypot(up_high - up, down - down_low)
-    return up - down, np.maximum(low, -1.0), np.minimum(high, 1.0)
+    (share_up, up_low, up_high), (share_down, down_low, down_high) = up, down
+    others = (1 - share_up) * (1 - share_down)
+    ratio = np.divide(share_up * share_down, others, out=np.ones_like(others), where=others > 0)
+    correlation = -np.sqrt(np.minimum(ratio, 1))
+    value = share_up - share_down
+    low = value - _joined(share_up - up_low, down_high - share_down, correlation)
+    high = value + _joined(up_high - share_up, share_down - down_low, correlation)
+    return value, np.maximum(low, -1.0), np.minimum(high, 1.0)
+
+
+def _joined(first: np.ndarray, second: np.ndarray, correlation: np.ndarray) -> np.ndarray:
+    import numpy as np
+
+    return np.sqrt(np.maximum(first**2 + second**2 - 2 * correlation * first * second, 0))

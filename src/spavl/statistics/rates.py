@@ -32,7 +32,14 @@ def rate_limits(
     value = sums.sum(-1) / n
     num_seen = np.minimum((sums > 0).sum(-1), (sums < sizes).sum(-1))
     effect = design_effect(sums, sizes, value * (1 - value), num_seen)
-    effective_n = n / effect / t_over_z(sizes.shape[-1], alpha) ** 2
+    return limits_of_share(value, n / effect, sizes.shape[-1], alpha)
+
+
+def limits_of_share(
+    value: np.ndarray, effective_n: np.ndarray, num_clusters: int, alpha: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Value, low and high of a share whose prompts are worth effective_n independent ones, from num_clusters clusters."""
+    effective_n = effective_n / t_over_z(num_clusters, alpha) ** 2
     return value, *clopper_pearson(value * effective_n, effective_n, alpha)
 
 
