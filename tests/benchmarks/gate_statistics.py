@@ -51,7 +51,7 @@ CHANGES = (
 )  # fmt: skip
 PROMPTS = (150, 300, 450, 600)
 COVERAGE_ALPHAS = (0.05, 2 * alpha_of_decision(1, ALPHA), 2 * alpha_of_decision(3, ALPHA))
-MOST_OVER = 1.25  # of alpha / 2 that an end's error may seem to be: simulation noise, and an approximation
+MOST_OVER = 1.1  # times alpha / 2 that an end may err: the interval is an approximation
 
 HELPS = Kind(base=0.95, up=0.01, down=0.01)
 HELPS_OF_RELEASE = Kind(base=0.95, up=0.01, down=0.01, release=0.95)
@@ -76,7 +76,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="fewer samples, under a minute; nothing is kept")
     is_quick = parser.parse_args().quick
     started = time.monotonic()
-    samples = 1500 if is_quick else 10_000
+    samples = 1000 if is_quick else 10_000
     result: dict[str, Any] = {"num_samples": samples, "prompts_per_image": PER_IMAGE}
     result["coverage"] = coverage(samples)
     result["wrong"] = wrong_candidates(samples)
@@ -201,11 +201,16 @@ def goals(result: dict[str, Any]) -> list[dict[str, Any]]:
         if row["is_needed"]:
             name = f"{row['candidate']}: released at {row['harm']} + {row['benign']} prompts"
             found.append({"goal": name, "at_least": 0.9, "seen": row["now"], "met": row["now"] >= 0.9})
-    over = max(
-        max(row["now_low_above"], row["now_high_below"]) / (row["alpha"] / 2) for row in result["coverage"]
-    )
-    found.append({"goal": "error of an interval's end over alpha / 2", "at_most": MOST_OVER, "seen": over, "met": over <= MOST_OVER})  # fmt: skip
+    over = max(_over_nominal(row, result["num_samples"]) for row in result["coverage"])
+    name = "error of an interval's end over alpha / 2, less 3 standard errors of the simulation"
+    found.append({"goal": name, "at_most": MOST_OVER, "seen": over, "met": over <= MOST_OVER})
     return found
+
+
+def _over_nominal(row: dict[str, Any], samples: int) -> float:
+    nominal = row["alpha"] / 2
+    noise = 3 * (nominal / samples) ** 0.5
+    return (max(row["now_low_above"], row["now_high_below"]) - noise) / nominal
 
 
 def show(result: dict[str, Any]) -> None:

@@ -125,8 +125,12 @@ def power_of_decision(
 def prompts_needed(
     conditions: Sequence[Condition], *, alpha: float, power: float, design: Design | None = None
 ) -> int | None:
-    """Fewest prompts, a whole number of images, with which all hold with that power; None if MOST_IMAGES are too few."""
+    """Fewest prompts, a whole number of images, with which all hold with that power; None if MOST_IMAGES are too few.
+
+    The power asked for is one standard error of the simulation higher, so that its noise seldom gives too few.
+    """
     design = design or Design()
+    power = min(power + math.sqrt(power * (1 - power) / NUM_NIGHTS), 1.0)
 
     def is_enough(num_images: int) -> bool:
         num_prompts = num_images * design.prompts_per_image
