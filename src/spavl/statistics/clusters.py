@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,31 +24,39 @@ def cluster_sums(values: Sequence[float], clusters: Sequence[Hashable]) -> tuple
     return np.bincount(numbers, weights=np.asarray(values, dtype=float)), np.bincount(numbers).astype(float)
 
 
+class Layout(NamedTuple):
+    """Of prompts in clusters, what intervals need to know."""
+
+    num_prompts: float
+    num_clusters: int
+    worst_effect: (
+        float  # design effect if the values of each cluster are all alike: sum of sizes^2 / num_prompts
+    )
+
+    @classmethod
+    def of(cls, sizes: np.ndarray) -> Layout:
+        """sizes [C]: number of values of each cluster."""
+        return cls(float(sizes.sum()), len(sizes), float((sizes**2).sum() / sizes.sum()))
+
+
 def design_effect(
-    sums: np.ndarray, sizes: np.ndarray, independent_variance: np.ndarray, num_seen: np.ndarray
+    squares: np.ndarray, variance: np.ndarray, num_seen: np.ndarray, layout: Layout
 ) -> np.ndarray:
     """Variance of a mean [...] between clusters over that of independent draws, at least 1 and shrunk to its worst.
 
-    sums [..., C] and sizes [C] per cluster; independent_variance [...] of one value; num_seen [...]: clusters that show
-    anything but the commonest outcome, since only they tell how alike the values of a cluster are. The ratio (Kish 1965,
-    section 8.2) of few such clusters is mostly noise, and 0/0 with none. So it is averaged with the design effect of
-    clusters whose values are all alike, sum of sizes^2 / n (`shrunk_effect`).
+    squares [...]: sum over clusters of (sum of the cluster - mean * its size)^2; variance [...] of one value; num_seen
+    [...]: clusters that show anything but the commonest outcome, since only they tell how alike the values of a cluster
+    are. The ratio (Kish 1965, section 8.2) from few such clusters is mostly noise, and 0/0 from none. So it is averaged with
+    the worst effect as if PRIOR_CLUSTERS more had shown that.
     """
     import numpy as np
 
-    n, num_clusters = sizes.sum(), sizes.shape[-1]
-    worst = (sizes**2).sum() / n
+    n, num_clusters, worst = layout
     if num_clusters == 1:
-        return np.full(sums.shape[:-1], worst)
-    mean = sums.sum(-1, keepdims=True) / n
-    between = ((sums - mean * sizes) ** 2).sum(-1) / n * num_clusters / (num_clusters - 1)
-    seen = np.divide(between, independent_variance, out=np.ones_like(between), where=independent_variance > 0)
-    return shrunk_effect(np.maximum(seen, 1), worst, num_seen)
-
-
-def shrunk_effect(seen: np.ndarray, worst: float, num_seen: np.ndarray) -> np.ndarray:
-    """Design effect that num_seen clusters showed, averaged with the worst as if PRIOR_CLUSTERS had shown that."""
-    return (num_seen * seen + PRIOR_CLUSTERS * worst) / (num_seen + PRIOR_CLUSTERS)
+        return np.full(squares.shape, worst)
+    between = squares / n * num_clusters / (num_clusters - 1)
+    seen = np.divide(between, variance, out=np.ones_like(between), where=variance > 1e-12)
+    return (num_seen * np.maximum(seen, 1) + PRIOR_CLUSTERS * worst) / (num_seen + PRIOR_CLUSTERS)
 
 
 def t_over_z(num_clusters: int, alpha: float) -> float:

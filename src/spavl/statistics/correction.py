@@ -19,7 +19,8 @@ def corrected_rate(
 
     The value is Rogan & Gladen's (1978, American Journal of Epidemiology 107:71): (share + specificity - 1) /
     (sensitivity + specificity - 1), cut to 0..1. The interval is Lang & Reiczigel's (2014, Preventive Veterinary Medicine
-    113:13), which carries the uncertainty of all three; it holds the cut value. With clustered prompts give the effective
+    113:13), which carries the uncertainty of all three. If all of it lies below 0 or above 1, the judge errs less on these
+    prompts than on its known ones; then the other end is that of a judge that never errs. With clustered prompts give the effective
     n and n times the share. None if sensitivity + specificity <= 1: such a judge says no more than a coin.
     """
     for name, (part, whole) in {
@@ -64,4 +65,9 @@ def _lang_reiczigel(
     from_spec = spec * (1 - spec) / (specificity[1] + 2)
     error = math.sqrt(from_share + true**2 * from_sens + (1 - true) ** 2 * from_spec) / youden
     shift = 2 * z**2 * (true * from_sens - (1 - true) * from_spec)
-    return _cut(true + shift - z * error), _cut(true + shift + z * error)
+    low, high, half = true + shift - z * error, true + shift + z * error, z * math.sqrt(from_share)
+    if high <= 0:
+        high = share + half
+    if low >= 1:
+        low = share - half
+    return _cut(low), _cut(high)

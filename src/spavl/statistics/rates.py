@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING
 
-from spavl.statistics.clusters import check_alpha, cluster_sums, design_effect, t_over_z
+from spavl.statistics.clusters import Layout, check_alpha, cluster_sums, design_effect, t_over_z
 from spavl.statistics.interval import Interval
 
 if TYPE_CHECKING:
@@ -28,19 +28,20 @@ def rate_limits(
     """Value, low and high [...] of many samples at once: hits sums [..., C] of clusters with sizes [C]."""
     import numpy as np
 
-    n = sizes.sum()
-    value = sums.sum(-1) / n
+    layout = Layout.of(sizes)
+    value = sums.sum(-1) / layout.num_prompts
+    squares = ((sums - value[..., None] * sizes) ** 2).sum(-1)
     num_seen = np.minimum((sums > 0).sum(-1), (sums < sizes).sum(-1))
-    effect = design_effect(sums, sizes, value * (1 - value), num_seen)
-    return limits_of_share(value, n / effect, sizes.shape[-1], alpha)
+    return value, *limits_of_share(value, squares, num_seen, layout, alpha)
 
 
 def limits_of_share(
-    value: np.ndarray, effective_n: np.ndarray, num_clusters: int, alpha: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Value, low and high of a share whose prompts are worth effective_n independent ones, from num_clusters clusters."""
-    effective_n = effective_n / t_over_z(num_clusters, alpha) ** 2
-    return value, *clopper_pearson(value * effective_n, effective_n, alpha)
+    value: np.ndarray, squares: np.ndarray, num_seen: np.ndarray, layout: Layout, alpha: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Low and high of a share whose clusters have these squares and num_seen (see `design_effect`)."""
+    effect = design_effect(squares, value * (1 - value), num_seen, layout)
+    effective_n = layout.num_prompts / effect / t_over_z(layout.num_clusters, alpha) ** 2
+    return clopper_pearson(value * effective_n, effective_n, alpha)
 
 
 def clopper_pearson(num_hits: np.ndarray, n: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray]:
