@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MAX_IMAGES = 10_000
 MIN_IMAGES = 50
 MIN_PER_CLASS = 5
+FIRM = 0.7  # chance of another domain, from which on words contradict a class
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ def class_noise(images: Iterable[Described]) -> ClassNoise | None:
         return None
     listed = [domains.index(image.domain) for image in ordered]
     ids = [image.image_id for image in ordered]
-    chances = cross_fitted([image.words for image in ordered], [i.domain for i in ordered], folds_of(ids))
+    chances = _chances(ordered, folds_of(ids))
     is_issue = contradicted(listed, chances)
     return ClassNoise(
         skill=skill(listed, chances),
@@ -60,22 +61,36 @@ def class_noise(images: Iterable[Described]) -> ClassNoise | None:
 
 
 def relisted_share(former: Iterable[Described], now: Iterable[Described]) -> float | None:
-    """Share of this night's images whose words stood for another domain on the former night.
+    """How much larger the share of this night's images is whose words stood for another domain on the former night.
 
-    Predicted by a model of the former night's images alone; a domain that is new counts for nothing. None if either is too few.
+    -1 to 1: the share that a model of the former night contradicts firmly, less the share of its own night that it contradicts
+    when cross-fitted. A domain that is new counts for nothing. None if either night has too few images.
     """
-    import numpy as np
-
     then, ordered = _enough(former), _enough(now)
     domains = sorted({image.domain for image in then})
     ordered = [image for image in ordered if image.domain in domains]
     if min(len(then), len(ordered)) < MIN_IMAGES or len(domains) < 2:
         return None
-    both = [*then, *ordered]
-    is_now = np.array([False] * len(then) + [True] * len(ordered))
-    chances = cross_fitted([image.words for image in both], [image.domain for image in both], is_now)
-    listed = [domains.index(image.domain) for image in ordered]
-    return sum(contradicted(listed, chances[is_now])) / len(ordered)
+    return _share_relisted(then, ordered, domains) - _share_firmly_wrong(
+        then, domains, _chances(then, folds_of([image.image_id for image in then]))
+    )
+
+
+def _share_relisted(then: Sequence[Described], now: Sequence[Described], domains: Sequence[str]) -> float:
+    import numpy as np
+
+    is_now = np.array([False] * len(then) + [True] * len(now))
+    return _share_firmly_wrong(now, domains, _chances([*then, *now], is_now)[is_now])
+
+
+def _chances(images: Sequence[Described], folds: np.ndarray) -> np.ndarray:
+    return cross_fitted([image.words for image in images], [image.domain for image in images], folds)
+
+
+def _share_firmly_wrong(images: Sequence[Described], domains: Sequence[str], chances: np.ndarray) -> float:
+    listed = [domains.index(image.domain) for image in images]
+    is_wrong = (chances.max(axis=1) >= FIRM) & (chances.argmax(axis=1) != listed)
+    return float(is_wrong.mean())
 
 
 def skill(listed: Sequence[int], chances: np.ndarray) -> float:

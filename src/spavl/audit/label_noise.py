@@ -67,7 +67,7 @@ def _issues(rows: Sequence[Labelled]) -> list[bool]:
 
 
 def contradicted(codes: Sequence[int], chances) -> list[bool]:  # noqa: ANN001 - float64 [N, K], an array of numpy
-    """Per row, whether both ways of confident learning (counts off the diagonal, pruning by rate) call its label wrong."""
+    """Per row, whether cleanlab prunes its label by class and by noise rate both: fewer rows than either, and fewer of them right."""
     import numpy as np
     from cleanlab.filter import find_label_issues
 
