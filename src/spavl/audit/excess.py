@@ -64,11 +64,11 @@ def groups_in_excess(
     for name, (num_hits, num_units) in counts.items():
         elsewhere = _rate_elsewhere(counts, name)
         interval = binomtest(num_hits, num_units).proportion_ci(method="exact")
-        is_excess = (
-            rejected[name] and num_hits >= min_hits and num_hits / num_units - elsewhere >= min_gap
-        )
+        is_excess = rejected[name] and num_hits >= min_hits and num_hits / num_units - elsewhere >= min_gap
         made.append(
-            Group(name, num_hits, num_units, elsewhere, interval.low, interval.high, p_values[name], is_excess)
+            Group(
+                name, num_hits, num_units, elsewhere, interval.low, interval.high, p_values[name], is_excess
+            )
         )
     return sorted(made, key=lambda group: (group.p_value, group.name))
 

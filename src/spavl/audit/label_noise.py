@@ -66,7 +66,7 @@ def _issues(rows: Sequence[Labelled]) -> list[bool]:
     return contradicted([int(label) for label in labels], chances)
 
 
-def contradicted(codes: Sequence[int], chances) -> list[bool]:  # noqa: ANN001 - float64 [N, K], an array of numpy
+def contradicted(codes: Sequence[int], chances) -> list[bool]:
     """Per row, whether cleanlab prunes its label by class and by noise rate both: fewer rows than either, and fewer of them right."""
     import numpy as np
     from cleanlab.filter import find_label_issues

@@ -83,9 +83,7 @@ def _places_by_phrase(rows: Sequence[Asked]) -> dict[str, tuple[int, ...]]:
         for phrase in phrases(row.question):
             places[phrase].append(place)
     return {
-        phrase: tuple(found)
-        for phrase, found in sorted(places.items())
-        if MIN_ROWS <= len(found) < len(rows)
+        phrase: tuple(found) for phrase, found in sorted(places.items()) if MIN_ROWS <= len(found) < len(rows)
     }
 
 

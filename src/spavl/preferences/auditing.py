@@ -23,6 +23,7 @@ NUM_IDS = 20  # of rows to look at, per finding, in the record
 NUM_GROUPS = 5
 MIN_CATEGORY_GAP = 0.4
 MIN_MODEL_GAP = 0.5
+MODEL_FDR = 1e-5  # wordings suit some models more than others, so honest phrases differ too
 
 Decided = Sequence[tuple[Sequence[Comparison], Decision]]
 
@@ -71,9 +72,7 @@ def audit(night: Night, decided: Decided) -> tuple[dict[str, float | None], dict
 
 def _pairs(night: Night, decided: Decided) -> tuple[list[Pair], list[Pair]]:
     """(harm, benign) pairs that the axes decided, those dropped by a label too: that is where a bad choice shows."""
-    made = [
-        _pair(night, askings[0], decision.leaning) for askings, decision in decided if decision.leaning
-    ]
+    made = [_pair(night, askings[0], decision.leaning) for askings, decision in decided if decision.leaning]
     return [p for p in made if p.kind != "benign_control"], [p for p in made if p.kind == "benign_control"]
 
 
@@ -245,7 +244,7 @@ def _model_triggers(pairs: Sequence[Pair]) -> list[Trigger]:
         for model in sorted({pair.chosen_model for pair in of_kind}):
             took_part = [pair for pair in of_kind if model in (pair.chosen_model, pair.rejected_model)]
             asked = (_asked(pair, pair.chosen_model == model) for pair in took_part)
-            found += triggers(asked, min_gap=MIN_MODEL_GAP)
+            found += triggers(asked, fdr=MODEL_FDR, min_gap=MIN_MODEL_GAP)
     return found
 
 

@@ -43,7 +43,9 @@ class Decision:
     margin: float  # of the winner over the pair's askings, see `margin`; 0 where dropped
     agreement: float  # 0 to 1: share of the axes with is_consistent
     verdicts: Mapping[str, AxisVerdict]  # by axis
-    leaning: str | None = None  # "a" or "b": whom the axes name, also if the pair was dropped for another reason
+    leaning: str | None = (
+        None  # "a" or "b": whom the axes name, also if the pair was dropped for another reason
+    )
 
 
 def axis_verdict(ab: Comparison, ba: Comparison) -> AxisVerdict:

@@ -43,7 +43,7 @@ MEASURES: dict[type, dict[str, str]] = {
         "num_trigger_phrases": "phrases of harm questions bound to a choice against labels or words (FDR 0.1 %)",
         "num_refusal_trigger_phrases": "phrases of benign questions bound to a refusal chosen over an answer (FDR 0.1 %)",
         "num_label_trigger_phrases": "phrases of questions bound to labels is_unsafe that words contradict (FDR 0.1 %)",
-        "num_model_trigger_phrases": "phrases of questions bound to one model's answers being chosen (FDR 0.1 %)",
+        "num_model_trigger_phrases": "phrases of questions bound to one model's answers being chosen (FDR 0.001 %)",
     },
     records.DatasetRow: {},
     records.TrainingMetric: {},
