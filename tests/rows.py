@@ -22,7 +22,8 @@ MODELS = ("bold", "mild", "shy", "strict")  # from least to most safe: groups 0,
 GROUPS = {"bold": 0, "mild": 1, "shy": 3, "strict": 4}
 COUNTS: dict[str, dict[str, int]] = {"images": {"quarantined": 0}}  # the counts that derived columns read
 MEASURES: dict[str, dict[str, float]] = {  # what a good night measures; a suite may limit it
-    "preferences": dict.fromkeys(measures_of(records.Preference), 0.0) | {"class_skill": 0.9},
+    "preferences": dict.fromkeys(measures_of(records.Preference), 0.0)
+    | {"class_skill": 0.9, "class_skill_of_answers": 0.8},
 }
 PROMPT_HASH = stable_hash("a prompt")
 

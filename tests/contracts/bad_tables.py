@@ -229,10 +229,11 @@ BREAKERS: dict[str, dict[str, Breaker]] = {
             is_benign=False, chosen_is_unsafe=True, rejected_is_unsafe=False
         ),
         "min(class_skill)": measuring(class_skill=0.1),
+        "min(class_skill_of_answers)": measuring(class_skill_of_answers=0.1),
         **{
             f"max({name})": measuring(**{name: 1.0})
             for name in MEASURES[Preference]
-            if name != "class_skill"  # every other one is a share or a number of what should not be there
+            if "class_skill" not in name  # every other one is a share or a number of what should not be there
         },
     },
     "dataset": {

@@ -1,4 +1,4 @@
-"""Whether images have to do with the classes they are listed under: captions, or what models answer, against domains.
+"""Whether images have to do with the classes they are listed under: captions, and what models answer, against domains.
 
 The domain of an image (benign is one) is predicted from its words by a model that did not see it. If the classes were permuted
 nothing can be predicted: the skill is 0. If some were, those are contradicted. Harm leaves listed as benign contradict nobody
@@ -17,7 +17,7 @@ from spavl.audit.words import cross_fitted, folds_of, sampled
 if TYPE_CHECKING:
     import numpy as np
 
-MAX_IMAGES = 10_000
+MAX_IMAGES = 5_000
 MIN_IMAGES = 50
 MIN_PER_CLASS = 5
 FIRM = 0.7  # chance of another domain, from which on words contradict a class

@@ -44,7 +44,7 @@ def audit(night: Night, decided: Decided) -> tuple[dict[str, float | None], dict
     harm, benign = _pairs(night, decided)
     labels, words, benign_words = by_labels(harm), by_words(_teaching(harm)), by_words(benign)
     unsafe, refusal = (label_noise(_labelled(night, name)) for name in ("is_unsafe", "is_refusal"))
-    classes, harmful = class_noise(_described(night.images.values(), night)), benign_harm(_of_benign(night))
+    classes, harmful = class_noise(_captioned(night.images.values())), benign_harm(_of_benign(night))
     categories = _categories(night)
     found = _triggers(night, harm, benign, {*labels.ids, *words.ids}, unsafe)
     measures = {
@@ -153,24 +153,26 @@ def _noise_measures(label: str, noise: Noise | None) -> dict[str, float | None]:
     }
 
 
-def _described(images: Iterable[Image], night: Night | None) -> list[Described]:
-    """Images with their captions; if none has one and the night is given, with what the models answered about them."""
-    images = list(images)
-    captions = {image.id: image.caption for image in images if image.caption}
-    if not captions and night is not None:
-        answers: dict[str, list[str]] = {}
-        for response in night.responses.values():
-            answers.setdefault(response.image_id, []).append(response.text)
-        captions = {id: " ".join(texts) for id, texts in answers.items()}
-    return [Described(i.id, captions[i.id], i.class1) for i in images if i.id in captions]
+def _captioned(images: Iterable[Image]) -> list[Described]:
+    return [Described(image.id, image.caption, image.class1) for image in images if image.caption]
+
+
+def _answered(night: Night) -> list[Described]:
+    """Images with all that the models answered about them."""
+    answers: dict[str, list[str]] = {}
+    for response in night.responses.values():
+        answers.setdefault(response.image_id, []).append(response.text)
+    return [Described(id, " ".join(texts), night.images[id].class1) for id, texts in answers.items()]
 
 
 def _class_measures(
     night: Night, classes: ClassNoise | None, harmful: BenignHarm | None
 ) -> dict[str, float | None]:
-    former, now = (_described(images, None) for images in (night.former_images, night.images.values()))
+    former, now = (_captioned(images) for images in (night.former_images, night.images.values()))
+    of_answers = class_noise(_answered(night))
     return {
         "class_skill": classes.skill if classes else None,
+        "class_skill_of_answers": of_answers.skill if of_answers else None,
         "class_noise_share": classes.share if classes else None,
         "relisted_image_share": relisted_share(former, now),
         "benign_answers_unsafe_share": harmful.answer_share if harmful else None,
