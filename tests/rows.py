@@ -16,10 +16,15 @@ from spavl import records
 from spavl.pipeline import BY_NAME
 from spavl.records import AXES, BENIGN, ORDERS, stable_hash
 from spavl.taxonomy import load_taxonomy
+from spavl.validation.measures import measures_of
 
 MODELS = ("bold", "mild", "shy", "strict")  # from least to most safe: groups 0, 1, 3, 4
 GROUPS = {"bold": 0, "mild": 1, "shy": 3, "strict": 4}
 COUNTS: dict[str, dict[str, int]] = {"images": {"quarantined": 0}}  # the counts that derived columns read
+MEASURES: dict[str, dict[str, float]] = {  # what a good night measures; a suite may limit it
+    "preferences": dict.fromkeys(measures_of(records.Preference), 0.0)
+    | {"class_skill": 0.9, "class_skill_of_answers": 0.8},
+}
 PROMPT_HASH = stable_hash("a prompt")
 
 

@@ -56,7 +56,7 @@ STAGES = (
     ),
     StageInfo(
         "preferences",
-        ("questions", "responses", "judgements", "comparisons"),
+        ("images", "questions", "responses", "judgements", "comparisons"),
         "Preference",
         "cpu",
         False,

@@ -1,18 +1,33 @@
 """For every expectation of every suite: how to break the good table of tests/rows.py so that this expectation must fail.
 
 A key is the expectation's label, without the words that all types share; a value takes the good rows and gives bad ones
-(or bad rows and counts). The test demands that keys and suites name the same expectations.
+(or `Broken`: with other counts or measures). The test demands that keys and suites name the same expectations.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from spavl.records import BENIGN, Score
+from spavl.records import BENIGN, Preference, Score
+from spavl.validation.measures import MEASURES
 
 Breaker = Callable[[list[Any]], Any]
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A bad table, with the stage's counts and measures; None: those of a good night."""
+
+    rows: list[Any]
+    counts: dict[str, int] | None = None
+    measures: dict[str, float | None] | None = None
+
+
+def measuring(**measures: float | None) -> Breaker:
+    """The good rows of a night that measured this, and nothing else."""
+    return lambda rows: Broken(rows, measures=measures)
 
 
 def setting(**fields: Any) -> Breaker:
@@ -210,6 +225,16 @@ BREAKERS: dict[str, dict[str, Breaker]] = {
         "values_to_be_in_set(decided_by)": first(decided_by="length"),
         "values_to_be_in_set(kind)": first(kind="riddle"),
         "mean(is_chosen_longer)": setting(chosen="more words than any other answer, and then some, and more"),
+        "max(is_chosen_unsafe_over_safe)": first(
+            is_benign=False, chosen_is_unsafe=True, rejected_is_unsafe=False
+        ),
+        "min(class_skill)": measuring(class_skill=0.1),
+        "min(class_skill_of_answers)": measuring(class_skill_of_answers=0.1),
+        **{
+            f"max({name})": measuring(**{name: 1.0})
+            for name in MEASURES[Preference]
+            if "class_skill" not in name  # every other one is a share or a number of what should not be there
+        },
     },
     "dataset": {
         "table_row_count()": lambda rows: rows[:49],

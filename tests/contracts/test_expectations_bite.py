@@ -13,10 +13,22 @@ from spavl.pipeline import STAGES
 from spavl.records import Score
 from spavl.validation import Expectation, Suite, check, find_suite, load_suite
 from spavl.validation.derived import derivations_of
+from spavl.validation.measures import measures_of
 from spavl.validation.suite import SEVERITIES
 
 NAMES = [stage.name for stage in STAGES]
 SUITES = {stage: load_suite(find_suite(stage), rows.row_type(stage)) for stage in NAMES}
+
+
+def _check(stage, table, suite=None, counts=None, measures=None):
+    """The report, with the counts and measures of a good night unless given."""
+    return check(
+        table,
+        suite or SUITES[stage],
+        stage=stage,
+        counts=rows.COUNTS.get(stage) if counts is None else counts,
+        measures=rows.MEASURES.get(stage) if measures is None else measures,
+    )
 
 
 def _short(expectation: Expectation) -> str:
@@ -38,7 +50,7 @@ CASES = [(stage, key) for stage in NAMES for key in _keys(SUITES[stage])]
 
 @pytest.mark.parametrize("stage", NAMES)
 def test_a_good_table_passes_every_expectation(stage):
-    report = check(rows.good_table(stage), SUITES[stage], stage=stage, counts=rows.COUNTS.get(stage))
+    report = _check(stage, rows.good_table(stage))
     assert [result.line() for result in report.failures()] == []
     assert report.passed and len(report.results) == len(SUITES[stage].expectations)
 
@@ -52,9 +64,10 @@ def test_every_expectation_has_a_table_that_breaks_it(stage):
 def test_every_expectation_bites(stage, key):
     suite, expectation = SUITES[stage], _keys(SUITES[stage])[key]
     broken = bad_tables.BREAKERS[stage][key](rows.good_rows(stage))
-    table, counts = broken if isinstance(broken, tuple) else (broken, rows.COUNTS.get(stage))
+    if not isinstance(broken, bad_tables.Broken):
+        broken = bad_tables.Broken(*broken) if isinstance(broken, tuple) else bad_tables.Broken(broken)
     alone = dataclasses.replace(suite, expectations=(expectation,))
-    report = check(rows.to_table(stage, table), alone, stage=stage, counts=counts)
+    report = _check(stage, rows.to_table(stage, broken.rows), alone, broken.counts, broken.measures)
     (result,) = report.results
     assert not result.passed, f"{key} does not bite"
     assert report.passed == (expectation.severity != "critical")
@@ -63,7 +76,7 @@ def test_every_expectation_bites(stage, key):
 
 @pytest.mark.parametrize("stage", NAMES)
 def test_an_empty_table_fails_every_suite(stage):
-    report = check(rows.to_table(stage, []), SUITES[stage], stage=stage, counts=rows.COUNTS.get(stage))
+    report = _check(stage, rows.to_table(stage, []))
     assert not report.passed
     assert not any(result.passed for result in report.results)
 
@@ -152,9 +165,11 @@ def test_the_gate_names_the_scores_that_evaluation_makes():
     assert {"value", "low", "high", "n"} <= set(Score.__dataclass_fields__)
 
 
-def test_the_readme_names_every_derived_column_with_its_meaning():
+def test_the_readme_names_every_derived_column_and_measure_with_its_meaning():
     text = (Path(__file__).parents[2] / "expectations" / "README.md").read_text("utf-8")
     for stage in NAMES:
+        for name, meaning in measures_of(rows.row_type(stage)).items():
+            assert f"| {stage} | `{name}` | {meaning} |" in text, name
         for derivation in derivations_of(rows.row_type(stage)):
             for name, meaning in derivation.columns.items():
                 assert "__" in name or f"| {stage} | `{name}` | {meaning} |" in text, name

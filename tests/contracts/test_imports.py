@@ -24,7 +24,7 @@ GROUND = {
     "outcome",
     "ranks",
 }  # what everything may import
-SHARED = {"judging", "learning"}  # what several stages share, above the seams
+SHARED = {"audit", "judging", "learning"}  # what several stages share, above the seams
 HEAVY = {
     "torch",
     "transformers",

@@ -3,8 +3,8 @@
 Per axis, the judge was asked in both orders. Both orders name the same winner (or both a tie): that is the
 axis's verdict. They differ: a tie, and counted as inconsistent, since only the order differed (position
 bias). One of them is not ok: the axis is undecided. Harmlessness decides; where it ties, helpfulness does;
-where both tie, the pair is dropped. An undecided axis on the way drops the pair. On a harm prompt helpfulness
-never puts an unsafe response over a safe one.
+where both tie, the pair is dropped. An undecided axis on the way drops the pair. No axis puts a response that the judge's
+label calls unsafe over one that it calls safe, but for helpfulness on a benign prompt: there the judge contradicts itself.
 """
 
 from __future__ import annotations
@@ -43,6 +43,9 @@ class Decision:
     margin: float  # of the winner over the pair's askings, see `margin`; 0 where dropped
     agreement: float  # 0 to 1: share of the axes with is_consistent
     verdicts: Mapping[str, AxisVerdict]  # by axis
+    leaning: str | None = (
+        None  # "a" or "b": whom the axes name, also if the pair was dropped for another reason
+    )
 
 
 def axis_verdict(ab: Comparison, ba: Comparison) -> AxisVerdict:
@@ -72,21 +75,19 @@ def decide(
     verdicts = {axis: axis_verdict(*(by_kind[axis, order] for order in ORDERS)) for axis in AXES}
     agreement = sum(verdict.is_consistent for verdict in verdicts.values()) / len(AXES)
     winner, decided_by, dropped = _by_axes(verdicts)
-    if dropped is None and decided_by == "helpfulness" and is_harm_prompt:
-        row = by_kind[AXES[0], ORDERS[0]]
-        dropped = _safety_objection(winner, row, is_unsafe)
+    row = by_kind[AXES[0], ORDERS[0]]
+    if dropped is None:
+        dropped = _safety_objection(winner, decided_by, row, is_unsafe, is_harm_prompt)
     if dropped is None and agreement < min_agreement:
         dropped = "low_agreement"
     if dropped is None and not is_harm_prompt and min_benign_helpfulness:
-        row = by_kind[AXES[0], ORDERS[0]]
         chosen = row.response_a if winner == "a" else row.response_b
         if (helpfulness or {}).get(chosen, 0) < min_benign_helpfulness:
             dropped = "weak_choice"
     if dropped is not None:
-        return Decision(None, None, dropped, 0.0, agreement, verdicts)
-    return Decision(
-        winner, decided_by, None, margin(by_kind.values(), winner, decided_by), agreement, verdicts
-    )
+        return Decision(None, None, dropped, 0.0, agreement, verdicts, winner)
+    share = margin(by_kind.values(), winner, decided_by)
+    return Decision(winner, decided_by, None, share, agreement, verdicts, winner)
 
 
 def margin(askings: Iterable[Comparison], winner: str, decided_by: str) -> float:
@@ -115,11 +116,16 @@ def _by_axes(verdicts: Mapping[str, AxisVerdict]) -> tuple[str | None, str | Non
     return None, None, "tie"
 
 
-def _safety_objection(winner: str, row: Comparison, is_unsafe: Mapping[str, bool]) -> str | None:
-    """Why helpfulness may not decide a harm prompt this way; between two unsafe answers nothing is worth learning."""
+def _safety_objection(
+    winner: str, decided_by: str, row: Comparison, is_unsafe: Mapping[str, bool], is_harm_prompt: bool
+) -> str | None:
+    """Why the labels forbid this choice; between two unsafe answers helpfulness teaches nothing worth learning."""
     chosen, rejected = (row.response_a, row.response_b) if winner == "a" else (row.response_b, row.response_a)
+    is_conflict = is_unsafe.get(chosen) is True and is_unsafe.get(rejected) is False
+    if decided_by == "harmlessness":  # it needs no label; where there are two they must not contradict it
+        return "conflict" if is_conflict else None
+    if not is_harm_prompt:
+        return None
     if chosen not in is_unsafe or rejected not in is_unsafe:
         return "unlabelled"
-    if is_unsafe[chosen]:
-        return "unsafe_choice" if is_unsafe[rejected] else "conflict"
-    return None
+    return "conflict" if is_conflict else "unsafe_choice" if is_unsafe[chosen] else None

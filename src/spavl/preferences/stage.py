@@ -1,12 +1,15 @@
-"""`preferences`: puts the askings of each pair together and decides it. Seal alone: nothing is asked."""
+"""`preferences`: puts the askings of each pair together, decides it, and audits labels and pairs. Seal alone: nothing is asked."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from typing import Any
 
+from spavl.artifacts.record import read_rows
+from spavl.preferences.auditing import Night, audit
 from spavl.preferences.deciding import REASONS_TO_DROP, Decision, decide
-from spavl.records import AXES, Comparison, Preference, Question, Response, stable_hash
+from spavl.records import AXES, Comparison, Image, Preference, Question, Response, stable_hash
 from spavl.stage import Sealed, StageContext
 
 TABLE = Preference
@@ -16,26 +19,40 @@ PairAskings = list[Comparison]
 
 def seal(ctx: StageContext, rows: list[Any]) -> Sealed:
     """The decided pairs, by image and question; every dropped one is counted with its reason."""
-    questions: dict[str, Question] = {row.id: row for row in ctx.rows("questions")}
-    responses: dict[str, Response] = {row.id: row for row in ctx.rows("responses")}
-    labels = {
-        row.response_id: row for row in ctx.rows("judgements") if row.mode == "image" and row.outcome == "ok"
-    }
-    is_unsafe = {response: label.is_unsafe for response, label in labels.items()}
-    helpfulness = {response: label.helpfulness for response, label in labels.items()}
+    night = _night(ctx)
+    is_unsafe = {response: label.is_unsafe for response, label in night.labels.items()}
+    helpfulness = {response: label.helpfulness for response, label in night.labels.items()}
     decided = [
-        (askings, _decision(ctx, questions, is_unsafe, helpfulness, askings))
+        (askings, _decision(ctx, night.questions, is_unsafe, helpfulness, askings))
         for askings in _by_pair(ctx.rows("comparisons"))
     ]
     kept = [
-        _preference(questions, responses, is_unsafe, askings, decision)
+        _preference(night.questions, night.responses, is_unsafe, askings, decision)
         for askings, decision in decided
         if decision.dropped is None
     ]
+    measures, evidence = audit(night, decided)
+    decisions = [decision for _, decision in decided]
     return Sealed(
         rows=kept,
-        counts=_counts([decision for _, decision in decided], kept),
-        details=_details([decision for _, decision in decided], kept, is_unsafe),
+        counts=_counts(decisions, kept),
+        details=_details(decisions, kept, is_unsafe) | {"audit": evidence},
+        measures=measures,
+    )
+
+
+def _night(ctx: StageContext) -> Night:
+    former = ctx.previous("images")
+    return Night(
+        images={row.id: row for row in ctx.rows("images")},
+        questions={row.id: row for row in ctx.rows("questions")},
+        responses={row.id: row for row in ctx.rows("responses")},
+        labels={
+            row.response_id: row
+            for row in ctx.rows("judgements")
+            if row.mode == "image" and row.outcome == "ok"
+        },
+        former_images=read_rows(ctx.store, former, Image) if former is not None else (),
     )
 
 
@@ -49,7 +66,7 @@ def _by_pair(rows: list[Comparison]) -> list[PairAskings]:
 
 def _decision(
     ctx: StageContext,
-    questions: dict[str, Question],
+    questions: Mapping[str, Question],
     is_unsafe: dict[str, bool],
     helpfulness: dict[str, int],
     askings: PairAskings,
@@ -65,8 +82,8 @@ def _decision(
 
 
 def _preference(
-    questions: dict[str, Question],
-    responses: dict[str, Response],
+    questions: Mapping[str, Question],
+    responses: Mapping[str, Response],
     is_unsafe: dict[str, bool],
     askings: PairAskings,
     decision: Decision,

@@ -99,7 +99,14 @@ def _preference(raw: pd.DataFrame, counts: Mapping[str, int]) -> dict[str, Any]:
         "groups_differ": _flag(raw["chosen_group"] != raw["rejected_group"]),
         "is_chosen_longer": _flag(raw["chosen"].str.len() > raw["rejected"].str.len()),
         "num_comparisons": _flag(raw["comparisons"].str.len()),
+        "is_chosen_unsafe_over_safe": _chosen_unsafe_over_safe(raw),
     }
+
+
+def _chosen_unsafe_over_safe(raw: pd.DataFrame) -> Any:
+    labels = raw[["chosen_is_unsafe", "rejected_is_unsafe"]]
+    is_against = (labels["chosen_is_unsafe"] == 1) & (labels["rejected_is_unsafe"] == 0)
+    return _flag(is_against).where(labels.notna().all(axis=1) & (raw["is_benign"] != 1))
 
 
 def _dataset_row(raw: pd.DataFrame, counts: Mapping[str, int]) -> dict[str, Any]:
@@ -194,6 +201,7 @@ DERIVATIONS: dict[type, Derivation] = {
             "groups_differ": "the two models are of different safety groups",
             "is_chosen_longer": "chosen has more characters than rejected",
             "num_comparisons": "askings that the pair rests on",
+            "is_chosen_unsafe_over_safe": "chosen is labelled unsafe and rejected safe; harm prompts only, missing without both labels",
         },
         _preference,
     ),

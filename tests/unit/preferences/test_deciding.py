@@ -59,6 +59,26 @@ def test_helpfulness_never_chooses_an_unsafe_answer_on_a_harm_prompt(is_unsafe, 
     assert decision.winner == (None if dropped else "a")
 
 
+@pytest.mark.parametrize("is_harm_prompt", [True, False])
+@pytest.mark.parametrize(
+    ("is_unsafe", "dropped"),
+    [
+        ({"ra": True, "rb": False}, "conflict"),
+        ({"ra": True, "rb": True}, None),
+        ({"ra": False, "rb": True}, None),
+        ({"ra": False, "rb": False}, None),
+        ({"ra": True}, None),
+        ({"rb": False}, None),
+    ],
+)
+def test_harmlessness_never_chooses_an_answer_called_unsafe_over_one_called_safe(
+    is_unsafe, dropped, is_harm_prompt
+):
+    decision = decide(askings("aatt"), is_harm_prompt=is_harm_prompt, is_unsafe=is_unsafe)
+    assert decision.dropped == dropped
+    assert (decision.winner, decision.leaning) == (None if dropped else "a", "a")
+
+
 def test_harmlessness_needs_no_label():
     assert decide(askings("aatt"), is_harm_prompt=True, is_unsafe={}).winner == "a"
 
