@@ -18,6 +18,8 @@ from spavl.config.models import (
     EndpointModel,
     FakeModel,
     ModelSpec,
+    PoisonedModel,
+    PoisonTerms,
     SamplingConfig,
     TransformersModel,
     VllmModel,
@@ -39,7 +41,7 @@ from spavl.config.stages import (
 __all__ = [
     "Columns", "ComparisonsConfig", "Config", "DatasetConfig", "DemoRulesModel", "EndpointModel", "EvaluationConfig",
     "FakeModel", "ImageSource", "ImagesConfig", "JudgementsConfig", "KubernetesLaunch", "LaunchConfig", "LearningConfig",
-    "LocalLaunch", "LoraConfig", "ModelSpec", "Name", "PpoConfig", "PreferencesConfig", "QuestionsConfig",
+    "LocalLaunch", "LoraConfig", "ModelSpec", "Name", "PpoConfig", "PoisonTerms", "PoisonedModel", "PreferencesConfig", "QuestionsConfig",
     "ReleaseConfig", "ResponsesConfig", "ReuseConfig", "RewardConfig", "SamplingConfig", "Section", "TrainingConfig",
     "TransformersModel", "VllmModel", "spavl_home",
 ]  # fmt: skip
