@@ -21,18 +21,19 @@ from spavl.artifacts.record import Record, read_record, read_rows, record_path, 
 from spavl.artifacts.store import Store, open_store
 from spavl.drill.changes import Source, Table, Weights, model_named, overrides
 from spavl.drill.finding import Failure, Finding
+from spavl.drill.impossible import Impossible
 from spavl.drill.night import (
     Night,
     files_of_test_images,
     linked_copy,
     run_stages,
-    source_override,
+    sources_at,
 )
 from spavl.drill.pictures import read_pictures, write_tables
 from spavl.drill.poison import Poison
 from spavl.errors import CheckFailed, UserError
 from spavl.pipeline import BY_NAME, DAGS
-from spavl.plan import Plan, make_plan, read_plan
+from spavl.plan import Plan, make_plan
 
 log = logging.getLogger("spavl")
 REFRESH, ALIGN = "refresh_preferences", "align_model"
@@ -76,6 +77,8 @@ class _Attempt:
             return {"verdict": verdict, "stage": stage, "failures": failures, "error": error.message}
         except UserError as error:
             return {"verdict": "refused", "stage": self._at[0], "error": error.message}
+        except Impossible as impossible:
+            return {"verdict": "impossible", "error": str(impossible)}
         except _Undone as undone:
             return {"verdict": "undone", "stage": "dataset", "error": str(undone)}
         except Exception as error:
@@ -104,14 +107,16 @@ class _Attempt:
 
     def _sources(self, changes: Sequence[Source]) -> str:
         """The poisoned copy of the pictures, as an override."""
-        images = self._folder / "images"
+        images, sources = self._folder / "images", self._night.plan.config["images"]["sources"]
+        if not self._night.images.is_dir() or not all(source["table"] for source in sources):
+            raise Impossible("the image sources are not one folder with CSVs on this disk")
         linked_copy(self._night.images, images)
-        tables = sorted(path.name for path in images.glob("*.csv"))
+        tables = [source["table"] for source in sources]
         pictures = read_pictures(images, tables, files_of_test_images(self._night))
         for change in changes:
             pictures = change.change(pictures)
         write_tables(pictures)
-        return source_override(images, list(pictures.tables))
+        return sources_at(sources, images, list(pictures.tables))
 
     def _plan(self, dag: str, settings: list[str], data_run: str | None = None) -> Plan:
         return make_plan(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from spavl.drill.impossible import Impossible
 from spavl.drill.pictures import Pictures
 from spavl.pipeline import BY_NAME
 
@@ -106,9 +107,11 @@ def overrides(changes: Sequence[Change], config: Mapping[str, Any], night: int =
 
 def model_named(name: str, config: Mapping[str, Any]) -> Mapping[str, Any]:
     """The spec of an answering model of the night, or of the base if the name is "base"."""
-    if name == "base":
-        return config["training"]["base"]
-    return next(spec for spec in config["responses"]["models"] if spec["name"] == name)
+    known = {spec["name"]: spec for spec in config["responses"]["models"]}
+    known["base"] = config["training"]["base"]
+    if not known.get(name):
+        raise Impossible(f"the profile has no model {name!r}")
+    return known[name]
 
 
 def _resolved(change: Setting, config: Mapping[str, Any]) -> str:
@@ -125,6 +128,8 @@ def _poisoned(
         return "evaluation.poisons", {**models.get("evaluation.poisons", {}), change.place: terms}
     section, _, key = change.place.partition(".")
     known = models.get(change.place, config[section][key])
+    if not known:
+        raise Impossible(f"the profile has no {change.place}")
     if isinstance(known, list | tuple):
         return change.place, [
             _wrapped(spec, terms, spec["name"]) if change.only in ("", spec["name"], str(number)) else spec

@@ -37,7 +37,6 @@ class Night:
     overrides: tuple[str, ...]
     refresh_run: str
     align_run: str
-    champion_run: str  # the release that the channel points to; "" if the night was not released
 
     @property
     def store(self) -> Store:
@@ -68,7 +67,7 @@ def demo_night(folder: Path, profile: str, overrides: Sequence[str], say: Say) -
         say(f"honest night: {dag}, run {plan.run_id}")
         run_stages(store, plan, plan.stages)
         runs[dag] = plan.run_id
-    return _write(known, Night(str(folder), profile, settings, runs["refresh_preferences"], runs["align_model"], runs["align_model"]))  # fmt: skip
+    return _write(known, Night(str(folder), profile, settings, runs["refresh_preferences"], runs["align_model"]))  # fmt: skip
 
 
 def _teach(say: Say) -> None:
@@ -114,6 +113,43 @@ def source_override(folder: Path, tables: Sequence[str]) -> str:
         if table in tables
     ]
     return f"images.sources={json.dumps(sources)}"
+
+
+def sources_at(sources: Sequence[dict[str, Any]], folder: Path, tables: Sequence[str]) -> str:
+    """`--set` of a night's own image sources, read from `folder`; those without a CSV there are gone."""
+    moved = [{**source, "url": str(folder)} for source in sources if source["table"] in tables]
+    return f"images.sources={json.dumps(moved)}"
+
+
+def night_from_run(folder: Path, align_run: str, say: Say) -> Night:
+    """A released run of SPAVL_HOME's own store, copied (by hard links) to where a drill may spoil it."""
+    store = open_store()
+    plan = read_plan(store, align_run)
+    if plan.dag != "align_model" or read_record(store, align_run, "release") is None:
+        raise UserError(
+            f"run {align_run} is a {plan.dag} run without a release; a drill starts from a released one.",
+            next_step="`spavl releases` shows the runs that were released.",
+        )
+    if not store.url.startswith("file://"):
+        raise UserError(
+            f"the store {store.url} is not on this machine's disk, and a drill copies it for every poison.",
+            next_step="Use --tables-of, which reads tables only.",
+        )
+    known, refresh_run = folder / "night.json", plan.inputs["dataset"]["run_id"]
+    if not known.is_file():
+        say(f"copying the store of run {align_run}")
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        linked_copy(Path(store.url.removeprefix("file://")), folder / "store")
+        _link_images(plan.config["images"]["sources"], folder / "images")
+    return _write(known, Night(str(folder), plan.profile, tuple(plan.overrides), refresh_run, align_run))  # fmt: skip
+
+
+def _link_images(sources: Sequence[dict[str, Any]], folder: Path) -> None:
+    """The one folder of all sources, if it is on this disk; source poisons are not possible otherwise."""
+    urls = {source["url"].removeprefix("file://") for source in sources}
+    if len(urls) == 1 and Path(url := urls.pop()).is_dir():
+        linked_copy(Path(url), folder)
 
 
 def _read(path: Path, profile: str, overrides: Sequence[str]) -> Night:

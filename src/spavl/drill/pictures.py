@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spavl.drill.impossible import Impossible
 from spavl.records import BENIGN
 
 if TYPE_CHECKING:
@@ -157,6 +158,8 @@ def without_source(number: int) -> Callable[[Pictures], Pictures]:
     """The source with this position gives no image any more: its CSV has a header and nothing else."""
 
     def change(pictures: Pictures) -> Pictures:
+        if len(pictures.tables) <= number:
+            raise Impossible(f"the profile has {len(pictures.tables)} image source(s)")
         gone = list(pictures.tables)[number]
         return replace(
             pictures, tables={name: rows for name, rows in pictures.tables.items() if name != gone}

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from spavl.config import EndpointModel, PoisonedModel, PoisonTerms, TransformersModel
 from spavl.errors import UserError
@@ -34,6 +35,17 @@ def poisoned(
     if terms is None:
         return spec
     return PoisonedModel(kind="poisoned", name=spec.name, model=spec, **terms.model_dump())
+
+
+def poison_in(values: Any) -> str:
+    """The word of the first poison anywhere in a config's or record's JSON values; "" if there is none."""
+    if isinstance(values, Mapping):
+        if word := values.get("poison"):
+            return str(word)
+        values = list(values.values())
+    if isinstance(values, list | tuple):
+        return next((word for value in values if (word := poison_in(value))), "")
+    return ""
 
 
 class PoisonedBackend:
