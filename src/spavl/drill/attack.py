@@ -100,8 +100,7 @@ class _Attempt:
         self._stages(plan, self._night.align_run, [stage for stage in plan.stages if stage in GATED])
 
     def _settings(self) -> list[str]:
-        config = self._night.plan.config
-        made = overrides(self._poison.changes, config, self._number)
+        made = overrides(self._poison.changes, self._night.config, self._number)
         sources = [change for change in self._poison.changes if isinstance(change, Source)]
         return made + ([self._sources(sources)] if sources else [])
 
@@ -142,7 +141,7 @@ class _Attempt:
 
     def _replace(self, plan: Plan, honest_run: str, stage: str, change: Table | Weights) -> None:
         if isinstance(change, Weights):
-            spec = model_named(change.model, self._night.plan.config)
+            spec = model_named(change.model, self._night.config)
             path = f"{stage_folder(plan.run_id, stage)}/model"
             files = self._store.upload(Path(spec["path"]), path)
             take_over(self._store, plan, stage, honest_run, model={"path": path, "files": files})

@@ -79,7 +79,7 @@ class Table:
 class Weights:
     """The candidate has the weights of another model of the profile instead of trained ones; no training is run."""
 
-    model: str  # name among responses.models, or "base"
+    model: str  # name among responses.models, "base", or "released": what the night released
     stage: str = "training"
 
 
@@ -106,9 +106,9 @@ def overrides(changes: Sequence[Change], config: Mapping[str, Any], night: int =
 
 
 def model_named(name: str, config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The spec of an answering model of the night, or of the base if the name is "base"."""
+    """The spec of an answering model of the night; "base" is the one it aligned, "released" what came of it."""
     known = {spec["name"]: spec for spec in config["responses"]["models"]}
-    known["base"] = config["training"]["base"]
+    known |= {"base": config["training"]["base"], "released": config.get("released")}
     if not known.get(name):
         raise Impossible(f"the profile has no model {name!r}")
     return known[name]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from spavl import runner
-from spavl.artifacts.record import read_record
+from spavl.artifacts.record import read_record, stage_folder
 from spavl.artifacts.store import Store, open_store
 from spavl.config import spavl_home
 from spavl.drill.pictures import read_pictures, write_tables
@@ -50,6 +50,14 @@ class Night:
     def plan(self) -> Plan:
         """The plan of its alignment: the resolved config that poisons start from."""
         return read_plan(self.store, self.align_run)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Its resolved config, with the model that it released among the answering models, as `released`."""
+        config = self.plan.config
+        path = f"{self.folder}/store/{stage_folder(self.align_run, 'training')}/model"
+        released = {**(config["training"]["base"] or {}), "name": "released", "path": path, "revision": None}
+        return {**config, "released": released}
 
 
 def demo_night(folder: Path, profile: str, overrides: Sequence[str], say: Say) -> Night:

@@ -63,7 +63,7 @@ def _whole() -> list[Poison]:
 
     return [
         weights("is-base", "The candidate is the base.", Weights("base")),
-        weights("is-safe-base", "The candidate is a base that was already safe.", Setting("training.base=@timid"), Weights("timid")),
+        weights("is-safe-base", "The candidate is a base that was already safe.", Setting("training.base=@released"), Weights("released")),
         weights("is-wary", "The candidate is another model of the night, which complies with a third.", Weights("wary")),
     ]  # fmt: skip
 

@@ -45,6 +45,7 @@ def test_every_poison_of_the_catalogue_gives_settings_that_the_profile_takes() -
     from spavl.profiles import load_config
 
     config = load_config("demo").model_dump(mode="json")
+    config["released"] = config["training"]["base"]
     for poison in catalogue():
         made = load_config("demo", overrides(poison.changes, config, night=2))
         assert isinstance(made, Config)
