@@ -11,13 +11,14 @@ import json
 import sys
 from pathlib import Path
 
+from tests.benchmarks.drill_reasons import REASONS
+
 from spavl.config import spavl_home
 from spavl.drill.catalogue import chosen
 from spavl.drill.drilling import Drill, run
 from spavl.drill.night import demo_night
 from spavl.drill.score import Score
 from spavl.drill.telling import markdown, summary_lines, to_json
-from tests.benchmarks.drill_reasons import REASONS
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path(__file__).parent / "results" / "gate_drill.json"

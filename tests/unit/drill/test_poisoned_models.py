@@ -204,7 +204,7 @@ def test_the_revision_names_the_poison_and_differs_with_its_terms() -> None:
 
 
 def test_an_unknown_poison_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(UserError, match="there is no poison 'nice'.*babbles"):
+    with pytest.raises(UserError, match=r"there is no poison 'nice'.*babbles"):
         resolve_revision(wrapped(poison="nice"))
 
 
