@@ -92,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     _pod_commands(commands)
     _channel_commands(commands)
     _looking_commands(commands)
+    _drill_command(commands)
     return parser
 
 
@@ -178,6 +179,54 @@ def _looking_commands(commands: argparse._SubParsersAction) -> None:
     _profile_arguments(config)
     doctor = commands.add_parser("doctor", help="say what this machine lacks for a profile")
     _profile_arguments(doctor)
+
+
+def _drill_command(commands: argparse._SubParsersAction) -> None:
+    drill = commands.add_parser(
+        "drill", help="attack the line with named poisons, and say which expectation stops which"
+    )
+    drill.add_argument("--list", action="store_true", help="show the poisons and end")
+    drill.add_argument(
+        "--only", action="append", default=[], metavar="POISON", help="only this poison; may be repeated"
+    )
+    drill.add_argument("--family", action="append", default=[], help="only this family; may be repeated")
+    drill.add_argument(
+        "--cheap", action="store_true", help="only poisons that need no new answers and no training"
+    )
+    drill.add_argument(
+        "--honest",
+        type=int,
+        default=0,
+        metavar="N",
+        help="so many honest nights beside them, to count false alarms",
+    )
+    drill.add_argument(
+        "--from-run",
+        metavar="RUN",
+        help="start from this released run of align_model instead of a demo night",
+    )
+    drill.add_argument(
+        "--tables-of",
+        metavar="RUN",
+        help="poison the recorded tables of this refresh run instead; asks no model",
+    )
+    drill.add_argument(
+        "--min-kill-rate",
+        type=float,
+        default=0.95,
+        metavar="SHARE",
+        help="below it the exit code is 3 (default: 0.95)",
+    )
+    drill.add_argument(
+        "--time-limit",
+        type=float,
+        metavar="SECONDS",
+        help="start no further poison after so long; the same command goes on",
+    )
+    drill.add_argument(
+        "--name", default="demo", help="folder under SPAVL_HOME/drill; the same name goes on (default: demo)"
+    )
+    _profile_arguments(drill)
 
 
 def _profile_arguments(parser: argparse.ArgumentParser) -> None:

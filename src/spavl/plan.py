@@ -18,14 +18,22 @@ from spavl import records
 from spavl.artifacts import channel
 from spavl.artifacts.record import read_record
 from spavl.artifacts.store import Store
-from spavl.config import Config, DemoRulesModel, EndpointModel, FakeModel, TransformersModel, VllmModel
+from spavl.config import (
+    Config,
+    DemoRulesModel,
+    EndpointModel,
+    FakeModel,
+    PoisonedModel,
+    TransformersModel,
+    VllmModel,
+)
 from spavl.errors import UserError
 from spavl.pipeline import BY_NAME, DAGS, stages_of
 from spavl.profiles import load_config
 from spavl.records import stable_hash
 
 _RUN_ID = re.compile(r"^\d{8}-[0-9a-f]{10}$")
-_MODEL_TYPES = (EndpointModel, VllmModel, TransformersModel, FakeModel, DemoRulesModel)
+_MODEL_TYPES = (EndpointModel, VllmModel, TransformersModel, FakeModel, DemoRulesModel, PoisonedModel)
 OLDEST_REFRESH = datetime.timedelta(hours=24)  # a nightly run that waited longer is a past night
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from spavl import ranks
 from spavl.artifacts import failure
 from spavl.artifacts.store import open_store
-from spavl.commands import channels, looking, pruning, running, sweeping, weights
+from spavl.commands import channels, drilling, looking, pruning, running, sweeping, weights
 from spavl.errors import SpavlError
 from spavl.outcome import Outcome
 from spavl.pipeline import BY_NAME, STAGES
@@ -30,6 +30,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], Outcome | None]] = {
     "report": looking.report,
     "config": looking.config,
     "doctor": looking.doctor,
+    "drill": drilling.drill,
 }
 
 

@@ -18,6 +18,8 @@ from spavl.config.models import (
     EndpointModel,
     FakeModel,
     ModelSpec,
+    PoisonedModel,
+    PoisonTerms,
     SamplingConfig,
     TransformersModel,
     VllmModel,
@@ -37,11 +39,12 @@ from spavl.config.stages import (
 )
 
 __all__ = [
-    "Columns", "ComparisonsConfig", "Config", "DatasetConfig", "DemoRulesModel", "EndpointModel", "EvaluationConfig",
-    "FakeModel", "ImageSource", "ImagesConfig", "JudgementsConfig", "KubernetesLaunch", "LaunchConfig", "LearningConfig",
-    "LocalLaunch", "LoraConfig", "ModelSpec", "Name", "PpoConfig", "PreferencesConfig", "QuestionsConfig",
-    "ReleaseConfig", "ResponsesConfig", "ReuseConfig", "RewardConfig", "SamplingConfig", "Section", "TrainingConfig",
-    "TransformersModel", "VllmModel", "spavl_home",
+    "Columns", "ComparisonsConfig", "Config", "DatasetConfig", "DemoRulesModel", "EndpointModel",
+    "EvaluationConfig", "FakeModel", "ImageSource", "ImagesConfig", "JudgementsConfig", "KubernetesLaunch",
+    "LaunchConfig", "LearningConfig", "LocalLaunch", "LoraConfig", "ModelSpec", "Name", "PoisonTerms",
+    "PoisonedModel", "PpoConfig", "PreferencesConfig", "QuestionsConfig", "ReleaseConfig", "ResponsesConfig",
+    "ReuseConfig", "RewardConfig", "SamplingConfig", "Section", "TrainingConfig", "TransformersModel", "VllmModel",
+    "spavl_home",
 ]  # fmt: skip
 
 

@@ -127,8 +127,41 @@ class DemoRulesModel(Section):
     )
 
 
+class PoisonTerms(Section):
+    """What a drill does to the answers of a model, as a pure function of request and answer; see `spavl drill`."""
+
+    poison: str = Field(description="A word of `spavl.inference.poisons.POISONS`.")
+    share: float = Field(1.0, gt=0, le=1, description="Share of what is hit, the same on every night.")
+    by: Literal["prompt", "image", "request"] = Field(
+        "prompt",
+        description="What the share is of: prompts (question with its image), images or single requests.",
+    )
+    side: Literal["all", "harm", "benign"] = Field("all", description="Only on harmful or on benign images.")
+    classes: tuple[str, ...] = Field((), description="Only on images of these leaves; unset on all.")
+    kinds: tuple[str, ...] = Field((), description="Only on questions of these kinds; unset on all.")
+    decoding: Literal["all", "greedy", "sampled"] = Field("all", description="Only on answers drawn so.")
+    contains: str = Field("", description="Only on questions that hold this phrase.")
+    phrase: str = Field("", description="The text that the poison works with.")
+
+
+class PoisonedModel(PoisonTerms):
+    """Any model with poisoned answers, for drills: its revision names the poison, and nothing of it is released."""
+
+    kind: Literal["poisoned"]
+    name: Name = Field(description="The word for this model in tables and reports.")
+    model: Annotated[
+        EndpointModel | TransformersModel | FakeModel | DemoRulesModel, Field(discriminator="kind")
+    ] = Field(description="The model whose answers are poisoned.")
+
+    @property
+    def terms(self) -> PoisonTerms:
+        """The poison without the model."""
+        return PoisonTerms(**{name: getattr(self, name) for name in PoisonTerms.model_fields})
+
+
 ModelSpec = Annotated[
-    EndpointModel | VllmModel | TransformersModel | FakeModel | DemoRulesModel, Field(discriminator="kind")
+    EndpointModel | VllmModel | TransformersModel | FakeModel | DemoRulesModel | PoisonedModel,
+    Field(discriminator="kind"),
 ]
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from spavl.config.base import Name, Section
-from spavl.config.models import ModelSpec, SamplingConfig
+from spavl.config.models import ModelSpec, PoisonTerms, SamplingConfig
 
 
 class Columns(Section):
@@ -147,6 +147,9 @@ class EvaluationConfig(Section):
     num_bootstrap: int = Field(2000, ge=100, description="Resamples of the paired bootstrap.")
     num_shards: int = Field(1, ge=1, description="Shards per model.")
     chunk_size: int = Field(512, ge=1, description="Answers per part file: the most that a kill costs.")
+    poisons: dict[str, PoisonTerms] = Field(
+        {}, description="For drills: role (aligned, champion) to its poison; such a run is never released."
+    )
 
     @model_validator(mode="after")
     def _gate_has_its_scores(self) -> EvaluationConfig:

@@ -22,6 +22,7 @@ _STAND_INS = {
     "demo_rules": "the demo world's rules, not a model: they read the class of a drawn picture and the words of "
     "an answer, and say nothing about real images or real harm",
     "fake": "a fake for tests and drills: its replies mean nothing",
+    "poisoned": "a model whose answers a drill has poisoned: what it made must not be used",
 }
 
 

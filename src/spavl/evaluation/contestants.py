@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from spavl.config import TransformersModel
+from spavl.config import PoisonedModel, TransformersModel
 from spavl.errors import UserError
 from spavl.evaluation.scoring import ALIGNED, BASE
+from spavl.inference.poisoned import poisoned, poisoned_revision
 from spavl.records import stable_hash
 from spavl.stage import StageContext
 
@@ -16,17 +17,19 @@ def contestant_revision(context: StageContext, role: str) -> str:
     if role == BASE:
         return context.revision(_base(context).name)
     files = _aligned_folder(context)["files"]
-    return stable_hash({path: entry["sha256"] for path, entry in files.items()})
+    revision = stable_hash({path: entry["sha256"] for path, entry in files.items()})
+    return poisoned_revision(context.config.evaluation.poisons.get(role), revision)
 
 
-def contestant(context: StageContext, role: str) -> TransformersModel:
+def contestant(context: StageContext, role: str) -> TransformersModel | PoisonedModel:
     """What to open. The aligned model, fetched into `scratch`, runs as the base does: only the weights differ."""
     spec = _base(context).model_copy(update={"batch_size": context.config.evaluation.batch_size})
     if role == BASE:
         return spec
     folder = _aligned_folder(context)
     path = context.store.download(folder["path"], context.scratch / ALIGNED, folder["files"])
-    return spec.model_copy(update={"name": ALIGNED, "path": str(path), "revision": None})
+    opened = spec.model_copy(update={"name": ALIGNED, "path": str(path), "revision": None})
+    return poisoned(context.config.evaluation.poisons.get(role), opened)
 
 
 def _base(context: StageContext) -> TransformersModel:

@@ -23,6 +23,7 @@ BACKENDS = {  # kind in the config -> class, made as Backend(spec, revision)
     "transformers": "spavl.inference.transformers:TransformersBackend",
     "fake": "spavl.inference.fake:FakeBackend",
     "demo_rules": "spavl.demo.rules:DemoRules",
+    "poisoned": "spavl.inference.poisoned:PoisonedBackend",
 }
 
 

@@ -39,6 +39,10 @@ def resolve_revision(spec: ModelSpec) -> str:
         from spavl.demo import rules
 
         return rules.revision_of(spec)
+    if spec.kind == "poisoned":
+        from spavl.inference.poisoned import poisoned_revision
+
+        return poisoned_revision(spec.terms, resolve_revision(spec.model))
     if spec.kind == "vllm":
         _check_address(spec)  # what lies there is fetched where it is served, not here
     return spec.revision

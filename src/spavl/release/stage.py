@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from spavl.artifacts.record import Record
+from spavl.artifacts.record import Record, read_record
 from spavl.config import ModelSpec
 from spavl.errors import CheckFailed, UserError
+from spavl.inference.poisoned import poison_in
+from spavl.pipeline import DAGS
 from spavl.records import ReleaseFile, Score, stable_hash
 from spavl.release.card import card
 from spavl.release.lineage import lineage
@@ -22,6 +24,7 @@ def seal(context: StageContext, rows: list[Any]) -> Sealed:
     """The release's files; raises CheckFailed where the gate did not pass, UserError where there is no model."""
     dataset, training, evaluation = (context.record(stage) for stage in ("dataset", "training", "evaluation"))
     _require_gate(evaluation)
+    _refuse_poison(context, dataset)
     base, judge = (
         _describe(context, context.config.training.base),
         _describe(context, context.config.evaluation.judge),
@@ -45,6 +48,17 @@ def _require_gate(evaluation: Record) -> None:
             f"the evaluation of run {evaluation.run_id} has not passed its suite "
             f"(passed: {evaluation.check.get('passed')}); a release needs true.",
             next_step="Nothing was released. See the evaluation's record for the failed expectation.",
+        )
+
+
+def _refuse_poison(context: StageContext, dataset: Record) -> None:
+    """What `spavl drill` has poisoned is never published, whatever the gate says."""
+    made = [read_record(context.store, dataset.run_id, stage) for stage in DAGS["refresh_preferences"]]
+    configs = [context.config.model_dump(mode="json"), *(record.config for record in made if record)]
+    if word := poison_in(configs):
+        raise UserError(
+            f"run {context.run_id} holds a model with the poison {word!r}: a drill, which is never released.",
+            next_step="Take the poisoned model out of the profile and start a new run.",
         )
 
 

@@ -179,3 +179,19 @@ def test_a_trained_file_that_is_damaged_is_not_released(context):
     context.store.write("runs/20260101-test/training/model/config.json", b"{}")
     with pytest.raises(UserError, match=r"config.json is damaged"):
         stage.seal(context, [])
+
+
+@pytest.mark.parametrize(
+    "poisoned",
+    [
+        {"evaluation": {"poisons": {"aligned": {"poison": "echoes"}}}},
+        {"evaluation": {"judge": {"kind": "poisoned", "name": "p", "model": {"kind": "demo_rules"}, "poison": "safe"}}},
+        {"judgements": {"judge": {"kind": "poisoned", "name": "p", "model": {"kind": "demo_rules"}, "poison": "safe"}}},
+    ],
+)  # fmt: skip
+def test_a_run_that_holds_a_poisoned_model_is_never_released(context, poisoned):
+    values = context.config.model_dump(mode="json")
+    values = {**values, **{name: {**values[name], **section} for name, section in poisoned.items()}}
+    context = dataclasses.replace(context, config=Config.model_validate(values))
+    with pytest.raises(UserError, match="holds a model with the poison"):
+        run_stage(stage, context)

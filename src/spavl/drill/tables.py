@@ -1,0 +1,142 @@
+"""A drill without any model: the recorded tables of one night, poisoned, go through the stages' own `seal` and suites again.
+
+Simplified in one way: nobody is asked, so answers stay those of the honest night, whatever was poisoned before them. What
+a suite must see in labels, pairs, floods, gaps and verdicts is all there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from spavl import records
+from spavl.artifacts.record import Record, read_record, read_rows
+from spavl.artifacts.store import Store
+from spavl.context import RunContext
+from spavl.drill.finding import Failure, Finding
+from spavl.drill.impossible import Impossible
+from spavl.drill.score import Score, score
+from spavl.drill.table_poisons import TABLE_POISONS, TablePoison, Tables
+from spavl.errors import UserError
+from spavl.pipeline import BY_NAME, DAGS
+from spavl.plan import Plan, read_plan
+from spavl.records import ImageCandidate, to_table
+from spavl.runner import load_stage
+
+STAGES = DAGS["refresh_preferences"]
+
+
+def drill_tables(store: Store, run_id: str, only: Sequence[str], say: Callable[[str], None]) -> Score:
+    """The score of the expectations that this refresh run was planned with, on its own tables."""
+    plan = read_plan(store, run_id)
+    if plan.dag != "refresh_preferences" or read_record(store, run_id, "dataset") is None:
+        raise UserError(
+            f"run {run_id} is no finished run of refresh_preferences.",
+            next_step="`spavl status` shows the runs.",
+        )
+    if unknown := [name for name in only if name not in {poison.name for poison in TABLE_POISONS}]:
+        names = ", ".join(poison.name for poison in TABLE_POISONS)
+        raise UserError(f"there is no table poison {unknown[0]!r}.", next_step=f"Known are {names}.")
+    found = []
+    control = TablePoison("control", "honest", "The same tables once more.", lambda tables: {})
+    poisons = [poison for poison in TABLE_POISONS if not only or poison.name in only]
+    for poison in [control, *poisons]:
+        found.append(drill_one(store, plan, poison))
+        say(
+            f"{len(found)}/{len(poisons) + 1} {found[-1].name}: {found[-1].verdict} {found[-1].stage}".rstrip()
+        )
+    return score(found[1:], found[:1])
+
+
+def drill_one(store: Store, plan: Plan, poison: TablePoison) -> Finding:
+    """What the suites say of one poison; stops at the first stage that does not pass."""
+    begun = time.monotonic()
+    finding = Finding(poison.name, poison.family, poison.says, "released")
+    at, scratch = STAGES[0], Path(tempfile.mkdtemp(prefix="spavl-drill-"))
+    try:
+        changed = poison.change(Tables(lambda stage: recorded(store, plan, stage)))
+        context = _Context(store, plan, changed, scratch)
+        for at in _from_first(changed):
+            if failures := context.seal(at):
+                is_open = all(failure.status == "inconclusive" for failure in failures)
+                verdict = "inconclusive" if is_open else "failed"
+                finding = dataclasses.replace(finding, verdict=verdict, stage=at, failures=failures)
+                break
+    except Impossible as impossible:
+        finding = dataclasses.replace(finding, verdict="impossible", error=str(impossible))
+    except UserError as error:
+        finding = dataclasses.replace(finding, verdict="refused", stage=at, error=error.message)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return dataclasses.replace(finding, seconds=round(time.monotonic() - begun, 1))
+
+
+def recorded(store: Store, plan: Plan, stage: str) -> list[Any]:
+    """The rows of a stage's table, as this run has recorded them."""
+    record = read_record(store, plan.run_id, stage)
+    assert record is not None, f"run {plan.run_id} has no {stage}"
+    return read_rows(store, record, getattr(records, BY_NAME[stage].writes))
+
+
+def _from_first(changed: Mapping[str, Sequence[Any]]) -> tuple[str, ...]:
+    """The stages to seal again. Pairs are recorded by a stage that nobody answers for: the dataset is the first to see them."""
+    first = min((STAGES.index(stage) for stage in changed), default=0)
+    return STAGES[first + (not BY_NAME[STAGES[first]].is_sharded) :]
+
+
+class _Context(RunContext):
+    """The context of one stage after another, with the poisoned rows in the place of the recorded ones."""
+
+    def __init__(self, store: Store, plan: Plan, changed: Mapping[str, Sequence[Any]], scratch: Path) -> None:
+        super().__init__(store, plan, STAGES[0], scratch)
+        self._changed = changed
+        self._rows = {stage: list(rows) for stage, rows in changed.items() if not BY_NAME[stage].is_sharded}
+
+    def previous(self, stage: str) -> Record | None:
+        """The honest night itself: the poisoned tables stand for the night after it."""
+        return read_record(self.store, self.run_id, stage)
+
+    def seal(self, stage: str) -> tuple[Failure, ...]:
+        """The critical expectations that do not pass on what the stage makes of its rows."""
+        self._stage = stage
+        self.scratch = Path(tempfile.mkdtemp(dir=self.scratch.parent, prefix="spavl-drill-"))
+        try:
+            return self._sealed(stage)
+        finally:
+            shutil.rmtree(self.scratch, ignore_errors=True)
+
+    def _sealed(self, stage: str) -> tuple[Failure, ...]:
+        from spavl.validation import check, load_suite
+
+        sealed = load_stage(stage).seal(self, self._parts(stage) if BY_NAME[stage].is_sharded else [])
+        self._rows[stage] = list(sealed.rows)
+        row_type = getattr(records, BY_NAME[stage].writes)
+        suite = load_suite(self._plan.suites[stage], row_type)
+        counts = {"rows": len(sealed.rows), **sealed.counts}
+        table = to_table(sealed.rows, row_type)
+        report = check(table, suite, stage=stage, counts=counts, measures=sealed.measures)
+        return tuple(
+            Failure(result.expectation, result.status, result.saw, result.limit, result.reason)
+            for result in report.failures("critical")
+        )
+
+    def _parts(self, stage: str) -> list[Any]:
+        """What the stage's workers have answered: the poisoned rows, or the recorded ones."""
+        if stage in self._changed:
+            rows = list(self._changed[stage])
+            return [_candidate(row) for row in rows] if stage == "images" else rows
+        record = read_record(self.store, self.run_id, stage)
+        assert record is not None, f"run {self.run_id} has no {stage}"
+        return read_rows(
+            self.store, record, load_stage(stage).PART, "parts" if "parts" in record.tables else "table"
+        )
+
+
+def _candidate(image: records.Image) -> ImageCandidate:
+    return ImageCandidate(image.id, image.source, image.source_key, None, None, json.dumps(dataclasses.asdict(image)))  # fmt: skip
