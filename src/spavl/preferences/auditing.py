@@ -15,8 +15,8 @@ from spavl.audit.excess import Group, groups_in_excess, mostly
 from spavl.audit.image_classes import ClassNoise, Described, class_noise, relisted_share
 from spavl.audit.label_noise import Labelled, Noise, label_noise
 from spavl.audit.triggers import Asked, Trigger, triggers
-from spavl.preferences.deciding import Decision
-from spavl.records import BENIGN, Comparison, Image, Judgement, Question, Response
+from spavl.preferences.pairing import Decided, audited_pairs, num_unlike_their_responses
+from spavl.records import BENIGN, Image, Judgement, Preference, Question, Response
 from spavl.taxonomy import load_taxonomy
 
 NUM_IDS = 20  # of rows to look at, per finding, in the record
@@ -24,8 +24,6 @@ NUM_GROUPS = 5
 MIN_CATEGORY_GAP = 0.4
 MIN_MODEL_GAP = 0.5
 MODEL_FDR = 1e-5  # wordings suit some models more than others, so honest phrases differ too
-
-Decided = Sequence[tuple[Sequence[Comparison], Decision]]
 
 
 @dataclass(frozen=True)
@@ -39,9 +37,11 @@ class Night:
     former_images: Sequence[Image] = ()  # of the former dataset version; empty on a first night
 
 
-def audit(night: Night, decided: Decided) -> tuple[dict[str, float | None], dict[str, Any]]:
-    """(measures of the suite, details for the record) of all labels and of all pairs that the axes decided."""
-    harm, benign = _pairs(night, decided)
+def audit(
+    night: Night, decided: Decided, kept: Sequence[Preference]
+) -> tuple[dict[str, float | None], dict[str, Any]]:
+    """(measures of the suite, details for the record) of all labels, of the kept pairs and of those that a label dropped."""
+    harm, benign = audited_pairs(night.questions, night.responses, night.labels, decided, kept)
     labels, words, benign_words = by_labels(harm), by_words(_teaching(harm)), by_words(benign)
     unsafe, refusal = (label_noise(_labelled(night, name)) for name in ("is_unsafe", "is_refusal"))
     classes, harmful = class_noise(_captioned(night.images.values())), benign_harm(_of_benign(night))
@@ -49,7 +49,8 @@ def audit(night: Night, decided: Decided) -> tuple[dict[str, float | None], dict
     found = _triggers(night, harm, benign, {*labels.ids, *words.ids}, unsafe)
     measures = {
         **_direction_measures(labels, words, benign_words),
-        "benign_pairs_against_helpfulness_share": _against_helpfulness(night, decided),
+        "num_pairs_unlike_their_responses": num_unlike_their_responses(kept, night.responses, night.labels),
+        "benign_pairs_against_helpfulness_share": _against_helpfulness(night, benign),
         **_noise_measures("unsafe", unsafe),
         **_noise_measures("refusal", refusal),
         **_class_measures(night, classes, harmful),
@@ -68,32 +69,6 @@ def audit(night: Night, decided: Decided) -> tuple[dict[str, float | None], dict
         "triggers": {name: [t.as_details() for t in of_kind[:NUM_GROUPS]] for name, of_kind in found.items()},
     }
     return measures, details
-
-
-def _pairs(night: Night, decided: Decided) -> tuple[list[Pair], list[Pair]]:
-    """(harm, benign) pairs that the axes decided, those dropped by a label too: that is where a bad choice shows."""
-    made = [_pair(night, askings[0], decision.leaning) for askings, decision in decided if decision.leaning]
-    return [p for p in made if p.kind != "benign_control"], [p for p in made if p.kind == "benign_control"]
-
-
-def _pair(night: Night, row: Comparison, winner: str) -> Pair:
-    ids = (row.response_a, row.response_b) if winner == "a" else (row.response_b, row.response_a)
-    chosen, rejected = (night.responses[id] for id in ids)
-    question, labels = night.questions[row.question_id], [night.labels.get(id) for id in ids]
-    return Pair(
-        id=f"{chosen.id}/{rejected.id}",
-        image_id=row.image_id,
-        leaf=question.class3,
-        domain=question.class1,
-        kind=question.kind,
-        question=question.text,
-        chosen=chosen.text,
-        rejected=rejected.text,
-        chosen_model=chosen.model,
-        rejected_model=rejected.model,
-        chosen_is_unsafe=labels[0].is_unsafe if labels[0] else None,
-        rejected_is_unsafe=labels[1].is_unsafe if labels[1] else None,
-    )
 
 
 def _teaching(harm: Iterable[Pair]) -> list[Pair]:
@@ -115,16 +90,10 @@ def _direction_measures(labels: Direction, words: Direction, benign: Direction) 
     }
 
 
-def _against_helpfulness(night: Night, decided: Decided) -> float | None:
+def _against_helpfulness(night: Night, benign: Iterable[Pair]) -> float | None:
     """Share of the benign pairs with two grades whose chosen answer has the lower one."""
-    hits = []
-    for askings, decision in decided:
-        row = askings[0]
-        a, b = (night.labels.get(id) for id in (row.response_a, row.response_b))
-        if decision.leaning and night.questions[row.question_id].kind == "benign_control" and a and b:
-            gap = a.helpfulness - b.helpfulness
-            hits.append(gap < 0 if decision.leaning == "a" else gap > 0)
-    return _share(hits)
+    graded = [[night.labels.get(id) for id in pair.id.split("/")] for pair in benign]
+    return _share([labels[0].helpfulness < labels[1].helpfulness for labels in graded if all(labels)])
 
 
 def _labelled(night: Night, label: str) -> list[Labelled]:

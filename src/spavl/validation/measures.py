@@ -24,6 +24,7 @@ MEASURES: dict[type, dict[str, str]] = {
         "harm_pairs_against_words_share": "harm pairs whose rejected answer should be chosen, by the words of the other domains' pairs",
         "num_leaves_against_words": "leaves with far more such images than elsewhere (Fisher's exact test, FDR 1 %)",
         "num_domains_against_words": "domains with far more such images than elsewhere (Fisher's exact test, FDR 1 %)",
+        "num_pairs_unlike_their_responses": "answers of pairs whose text or label is not that of the response they name",
         "benign_pairs_against_words_share": "benign pairs whose rejected answer should be chosen, by the words of other images' pairs",
         "benign_pairs_against_helpfulness_share": "benign pairs whose chosen answer has the lower helpfulness label, dropped pairs too",
         "unsafe_label_noise_share": "labels is_unsafe that words contradict (confident learning, cross-fitted by image)",
