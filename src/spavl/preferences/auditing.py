@@ -12,9 +12,10 @@ from typing import Any
 from spavl.audit.benign_harm import BenignAnswer, BenignHarm, benign_harm
 from spavl.audit.direction import Direction, Pair, by_labels, by_words
 from spavl.audit.excess import Group, groups_in_excess, mostly
-from spavl.audit.image_classes import ClassNoise, Described, class_noise, relisted_share
-from spavl.audit.label_noise import Labelled, Noise, label_noise
+from spavl.audit.image_classes import MAX_IMAGES, ClassNoise, Described, class_noise, relisted_share
+from spavl.audit.label_noise import MAX_ROWS, Labelled, Noise, label_noise
 from spavl.audit.triggers import Asked, Trigger, triggers
+from spavl.audit.words import sampled, sampled_groups
 from spavl.preferences.pairing import Decided, audited_pairs, num_unlike_their_responses
 from spavl.records import BENIGN, Image, Judgement, Preference, Question, Response
 from spavl.taxonomy import load_taxonomy
@@ -97,21 +98,23 @@ def _against_helpfulness(night: Night, benign: Iterable[Pair]) -> float | None:
 
 
 def _labelled(night: Night, label: str) -> list[Labelled]:
-    rows = []
-    for judgement in night.labels.values():
-        question, response = night.questions[judgement.question_id], night.responses[judgement.response_id]
-        rows.append(
-            Labelled(
-                id=judgement.response_id,
-                image_id=judgement.image_id,
-                text=f"{response.text} kind_{question.kind} {question.text}",
-                label=getattr(judgement, label),
-                leaf=question.class3,
-                domain=question.class1,
-                model=judgement.model,
-            )
-        )
-    return rows
+    """One label of every answer of as many images as are looked at; the rest is left out before its texts are put together."""
+    rows = [night.labels[id] for id in sorted(night.labels)]
+    rows = [rows[place] for place in sampled_groups([row.image_id for row in rows], MAX_ROWS)]
+    return [_labelled_row(night, row, getattr(row, label)) for row in rows]
+
+
+def _labelled_row(night: Night, row: Judgement, label: bool) -> Labelled:
+    question, response = night.questions[row.question_id], night.responses[row.response_id]
+    return Labelled(
+        id=row.response_id,
+        image_id=row.image_id,
+        text=f"{response.text} kind_{question.kind} {question.text}",
+        label=label,
+        leaf=question.class3,
+        domain=question.class1,
+        model=row.model,
+    )
 
 
 def _noise_measures(label: str, noise: Noise | None) -> dict[str, float | None]:
@@ -128,10 +131,12 @@ def _captioned(images: Iterable[Image]) -> list[Described]:
 
 def _answered(night: Night) -> list[Described]:
     """Images with all that the models answered about them."""
-    answers: dict[str, list[str]] = {}
+    images = sorted(night.images)
+    answers: dict[str, list[str]] = {images[place]: [] for place in sampled(images, MAX_IMAGES)}
     for response in night.responses.values():
-        answers.setdefault(response.image_id, []).append(response.text)
-    return [Described(id, " ".join(texts), night.images[id].class1) for id, texts in answers.items()]
+        if response.image_id in answers:
+            answers[response.image_id].append(response.text)
+    return [Described(id, " ".join(texts), night.images[id].class1) for id, texts in answers.items() if texts]
 
 
 def _class_measures(
