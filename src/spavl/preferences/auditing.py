@@ -14,6 +14,7 @@ from spavl.audit.direction import Direction, Pair, by_labels, by_words
 from spavl.audit.excess import Group, groups_in_excess, mostly
 from spavl.audit.image_classes import MAX_IMAGES, ClassNoise, Described, class_noise, relisted_share
 from spavl.audit.label_noise import MAX_ROWS, Labelled, Noise, label_noise
+from spavl.audit.losses import Row, losing_groups
 from spavl.audit.triggers import Asked, Trigger, triggers
 from spavl.audit.words import sampled, sampled_groups
 from spavl.preferences.pairing import Decided, audited_pairs, num_unlike_their_responses
@@ -24,6 +25,7 @@ NUM_IDS = 20  # of rows to look at, per finding, in the record
 NUM_GROUPS = 5
 MIN_CATEGORY_GAP = 0.4
 MIN_MODEL_GAP = 0.5
+UNUSABLE = ("unparsable", "conflict", "unlabelled", "low_agreement")  # of REASONS_TO_DROP: the judge's doing
 MODEL_FDR = 1e-5  # wordings suit some models more than others, so honest phrases differ too
 
 
@@ -47,6 +49,7 @@ def audit(
     unsafe, refusal = (label_noise(_labelled(night, name)) for name in ("is_unsafe", "is_refusal"))
     classes, harmful = class_noise(_captioned(night.images.values())), benign_harm(_of_benign(night))
     categories = _categories(night)
+    losses = {"labels": losing_groups(_unread(night)), "pairs": losing_groups(_undecided(night, decided))}
     found = _triggers(night, harm, benign, {*labels.ids, *words.ids}, unsafe)
     measures = {
         **_direction_measures(labels, words, benign_words),
@@ -55,6 +58,8 @@ def audit(
         **_noise_measures("unsafe", unsafe),
         **_noise_measures("refusal", refusal),
         **_class_measures(night, classes, harmful),
+        "num_groups_without_labels": float(len(losses["labels"])),
+        "num_groups_without_pairs": float(len(losses["pairs"])),
         "category_elsewhere_share": _share([hit for hit, _ in categories]),
         "num_leaves_with_category_elsewhere": _num_in_excess(_category_groups(categories)),
         **{f"num_{name}": float(len(of_kind)) for name, of_kind in found.items()},
@@ -67,6 +72,7 @@ def audit(
         "benign_images_unsafe": list(harmful.image_ids[:NUM_IDS]) if harmful else [],
         "sources_of_benign_harm": _group_details(harmful.sources) if harmful else [],
         "category_elsewhere": _group_details(_category_groups(categories)),
+        "losses": {name: _group_details(groups) for name, groups in losses.items()},
         "triggers": {name: [t.as_details() for t in of_kind[:NUM_GROUPS]] for name, of_kind in found.items()},
     }
     return measures, details
@@ -172,6 +178,31 @@ def _categories(night: Night) -> list[tuple[bool, str]]:
     hits = [domain_of.get(row.category) != night.images[row.image_id].class1 for row in named]
     units = mostly(hits, [row.image_id for row in named])
     return [(hit, night.images[image].class3) for image, hit in units.items()]
+
+
+def _unread(night: Night) -> list[Row]:
+    """Every answer: lost if the judge, seeing the image, gave it no label that can be read."""
+    made = []
+    for response in night.responses.values():
+        question = night.questions[response.question_id]
+        groups = (*_groups_of(question), f"model={response.model}")
+        if response.outcome == "ok":
+            made.append(Row(response.image_id, groups, response.id not in night.labels))
+    return made
+
+
+def _undecided(night: Night, decided: Decided) -> list[Row]:
+    """Every pair of a harm prompt: lost if the judge's readings of it could not be used, or spoke against each other."""
+    asked = [(night.questions[askings[0].question_id], decision) for askings, decision in decided]
+    return [
+        Row(question.image_id, _groups_of(question), decision.dropped in UNUSABLE)
+        for question, decision in asked
+        if question.kind != "benign_control"
+    ]
+
+
+def _groups_of(question: Question) -> tuple[str, ...]:
+    return f"domain={question.class1}", f"leaf={question.class3}", f"kind={question.kind}"
 
 
 def _category_groups(categories: Sequence[tuple[bool, str]]) -> list[Group]:
