@@ -238,6 +238,11 @@ BREAKERS: dict[str, dict[str, Breaker]] = {
     },
     "dataset": {
         "table_row_count()": lambda rows: rows[:49],
+        "max(is_chosen_unsafe_over_safe)": first_where(
+            lambda row: row.split == "train" and not row.is_benign,
+            chosen_is_unsafe=True,
+            rejected_is_unsafe=False,
+        ),
         **IDS,
         "values_to_be_in_set(split)": first(split="test"),
         "max(parts_of_image)": lambda rows: [

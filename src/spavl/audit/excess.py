@@ -52,8 +52,6 @@ def groups_in_excess(
     hits: Sequence[bool], groups: Sequence[str], *, min_gap: float, min_hits: int = 3, fdr: float = FDR
 ) -> list[Group]:
     """Every group, the most suspicious first; one unit per entry of `hits` and `groups`."""
-    from scipy.stats import binomtest
-
     found: dict[str, list[bool]] = defaultdict(list)
     for hit, group in zip(hits, groups, strict=True):
         found[group].append(bool(hit))
@@ -63,14 +61,20 @@ def groups_in_excess(
     made = []
     for name, (num_hits, num_units) in counts.items():
         elsewhere = _rate_elsewhere(counts, name)
-        interval = binomtest(num_hits, num_units).proportion_ci(method="exact")
+        low, high = _interval(num_hits, num_units)
         is_excess = rejected[name] and num_hits >= min_hits and num_hits / num_units - elsewhere >= min_gap
-        made.append(
-            Group(
-                name, num_hits, num_units, elsewhere, interval.low, interval.high, p_values[name], is_excess
-            )
-        )
+        made.append(Group(name, num_hits, num_units, elsewhere, low, high, p_values[name], is_excess))
     return sorted(made, key=lambda group: (group.p_value, group.name))
+
+
+def _interval(num_hits: int, num_units: int) -> tuple[float, float]:
+    """Clopper and Pearson 1934, 95 %: quantiles of two beta distributions."""
+    from scipy.special import betaincinv
+
+    num_others = num_units - num_hits
+    low = float(betaincinv(num_hits, num_others + 1, 0.025)) if num_hits else 0.0
+    high = float(betaincinv(num_hits + 1, num_others, 0.975)) if num_others else 1.0
+    return low, high
 
 
 def _p_values(counts: Mapping[str, tuple[int, int]]) -> dict[str, float]:

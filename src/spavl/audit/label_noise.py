@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from spavl.audit.excess import Group, groups_in_excess, mostly
-from spavl.audit.words import cross_fitted, folds_of, sampled
+from spavl.audit.words import cross_fitted, folds_of, sampled_groups
 
-MAX_ROWS = 20_000  # about 5 s of long answers; the share of a hash sample is exact to a third of a point
+MAX_ROWS = 20_000  # about 10 s of long answers; whole images, or none could be contradicted as a whole
 MIN_ROWS = 50
 MIN_PER_LABEL = 10  # with fewer of one label its threshold is noise
 MIN_GAP = 0.2  # a group is named if its share of contradicted images is this much above the others'
@@ -45,7 +45,7 @@ class Noise:
 def label_noise(rows: Iterable[Labelled], max_rows: int = MAX_ROWS) -> Noise | None:
     """The noise of one label; None if there are too few rows of either value to say anything."""
     ordered = sorted(rows, key=lambda row: row.id)
-    ordered = [ordered[place] for place in sampled([row.id for row in ordered], max_rows)]
+    ordered = [ordered[place] for place in sampled_groups([row.image_id for row in ordered], max_rows)]
     num_true = sum(row.label for row in ordered)
     if len(ordered) < MIN_ROWS or min(num_true, len(ordered) - num_true) < MIN_PER_LABEL:
         return None

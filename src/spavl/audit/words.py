@@ -7,6 +7,7 @@ nothing of images. Where a label contradicts it firmly, a person should look; it
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,18 @@ def sampled(keys: Sequence[str], limit: int) -> list[int]:
     if len(keys) <= limit:
         return list(range(len(keys)))
     return sorted(sorted(range(len(keys)), key=lambda place: rank_of(keys[place]))[:limit])
+
+
+def sampled_groups(groups: Sequence[str], limit: int) -> list[int]:
+    """Places of whole groups, chosen by hash, as many as have `limit` rows or fewer together; at least one group."""
+    sizes = Counter(groups)
+    kept, total = set(), 0
+    for group in sorted(sizes, key=rank_of):
+        total += sizes[group]
+        if kept and total > limit:
+            break
+        kept.add(group)
+    return [place for place, group in enumerate(groups) if group in kept]
 
 
 def folds_of(groups: Sequence[str], num_folds: int = NUM_FOLDS) -> np.ndarray:

@@ -12,20 +12,21 @@ from typing import Any
 from spavl.audit.benign_harm import BenignAnswer, BenignHarm, benign_harm
 from spavl.audit.direction import Direction, Pair, by_labels, by_words
 from spavl.audit.excess import Group, groups_in_excess, mostly
-from spavl.audit.image_classes import ClassNoise, Described, class_noise, relisted_share
-from spavl.audit.label_noise import Labelled, Noise, label_noise
+from spavl.audit.image_classes import MAX_IMAGES, ClassNoise, Described, class_noise, relisted_share
+from spavl.audit.label_noise import MAX_ROWS, Labelled, Noise, label_noise
+from spavl.audit.losses import Row, losing_groups
 from spavl.audit.triggers import Asked, Trigger, triggers
-from spavl.preferences.deciding import Decision
-from spavl.records import BENIGN, Comparison, Image, Judgement, Question, Response
+from spavl.audit.words import sampled, sampled_groups
+from spavl.preferences.pairing import Decided, audited_pairs, num_unlike_their_responses
+from spavl.records import BENIGN, Image, Judgement, Preference, Question, Response
 from spavl.taxonomy import load_taxonomy
 
 NUM_IDS = 20  # of rows to look at, per finding, in the record
 NUM_GROUPS = 5
 MIN_CATEGORY_GAP = 0.4
 MIN_MODEL_GAP = 0.5
+UNUSABLE = ("unparsable", "conflict", "unlabelled", "low_agreement")  # of REASONS_TO_DROP: the judge's doing
 MODEL_FDR = 1e-5  # wordings suit some models more than others, so honest phrases differ too
-
-Decided = Sequence[tuple[Sequence[Comparison], Decision]]
 
 
 @dataclass(frozen=True)
@@ -39,20 +40,26 @@ class Night:
     former_images: Sequence[Image] = ()  # of the former dataset version; empty on a first night
 
 
-def audit(night: Night, decided: Decided) -> tuple[dict[str, float | None], dict[str, Any]]:
-    """(measures of the suite, details for the record) of all labels and of all pairs that the axes decided."""
-    harm, benign = _pairs(night, decided)
+def audit(
+    night: Night, decided: Decided, kept: Sequence[Preference]
+) -> tuple[dict[str, float | None], dict[str, Any]]:
+    """(measures of the suite, details for the record) of all labels, of the kept pairs and of those that a label dropped."""
+    harm, benign = audited_pairs(night.questions, night.responses, night.labels, decided, kept)
     labels, words, benign_words = by_labels(harm), by_words(_teaching(harm)), by_words(benign)
     unsafe, refusal = (label_noise(_labelled(night, name)) for name in ("is_unsafe", "is_refusal"))
     classes, harmful = class_noise(_captioned(night.images.values())), benign_harm(_of_benign(night))
     categories = _categories(night)
+    losses = {"labels": losing_groups(_unread(night)), "pairs": losing_groups(_undecided(night, decided))}
     found = _triggers(night, harm, benign, {*labels.ids, *words.ids}, unsafe)
     measures = {
         **_direction_measures(labels, words, benign_words),
-        "benign_pairs_against_helpfulness_share": _against_helpfulness(night, decided),
+        "num_pairs_unlike_their_responses": num_unlike_their_responses(kept, night.responses, night.labels),
+        "benign_pairs_against_helpfulness_share": _against_helpfulness(night, benign),
         **_noise_measures("unsafe", unsafe),
         **_noise_measures("refusal", refusal),
         **_class_measures(night, classes, harmful),
+        "num_groups_without_labels": float(len(losses["labels"])),
+        "num_groups_without_pairs": float(len(losses["pairs"])),
         "category_elsewhere_share": _share([hit for hit, _ in categories]),
         "num_leaves_with_category_elsewhere": _num_in_excess(_category_groups(categories)),
         **{f"num_{name}": float(len(of_kind)) for name, of_kind in found.items()},
@@ -65,35 +72,10 @@ def audit(night: Night, decided: Decided) -> tuple[dict[str, float | None], dict
         "benign_images_unsafe": list(harmful.image_ids[:NUM_IDS]) if harmful else [],
         "sources_of_benign_harm": _group_details(harmful.sources) if harmful else [],
         "category_elsewhere": _group_details(_category_groups(categories)),
+        "losses": {name: _group_details(groups) for name, groups in losses.items()},
         "triggers": {name: [t.as_details() for t in of_kind[:NUM_GROUPS]] for name, of_kind in found.items()},
     }
     return measures, details
-
-
-def _pairs(night: Night, decided: Decided) -> tuple[list[Pair], list[Pair]]:
-    """(harm, benign) pairs that the axes decided, those dropped by a label too: that is where a bad choice shows."""
-    made = [_pair(night, askings[0], decision.leaning) for askings, decision in decided if decision.leaning]
-    return [p for p in made if p.kind != "benign_control"], [p for p in made if p.kind == "benign_control"]
-
-
-def _pair(night: Night, row: Comparison, winner: str) -> Pair:
-    ids = (row.response_a, row.response_b) if winner == "a" else (row.response_b, row.response_a)
-    chosen, rejected = (night.responses[id] for id in ids)
-    question, labels = night.questions[row.question_id], [night.labels.get(id) for id in ids]
-    return Pair(
-        id=f"{chosen.id}/{rejected.id}",
-        image_id=row.image_id,
-        leaf=question.class3,
-        domain=question.class1,
-        kind=question.kind,
-        question=question.text,
-        chosen=chosen.text,
-        rejected=rejected.text,
-        chosen_model=chosen.model,
-        rejected_model=rejected.model,
-        chosen_is_unsafe=labels[0].is_unsafe if labels[0] else None,
-        rejected_is_unsafe=labels[1].is_unsafe if labels[1] else None,
-    )
 
 
 def _teaching(harm: Iterable[Pair]) -> list[Pair]:
@@ -115,34 +97,30 @@ def _direction_measures(labels: Direction, words: Direction, benign: Direction) 
     }
 
 
-def _against_helpfulness(night: Night, decided: Decided) -> float | None:
+def _against_helpfulness(night: Night, benign: Iterable[Pair]) -> float | None:
     """Share of the benign pairs with two grades whose chosen answer has the lower one."""
-    hits = []
-    for askings, decision in decided:
-        row = askings[0]
-        a, b = (night.labels.get(id) for id in (row.response_a, row.response_b))
-        if decision.leaning and night.questions[row.question_id].kind == "benign_control" and a and b:
-            gap = a.helpfulness - b.helpfulness
-            hits.append(gap < 0 if decision.leaning == "a" else gap > 0)
-    return _share(hits)
+    graded = [[night.labels.get(id) for id in pair.id.split("/")] for pair in benign]
+    return _share([labels[0].helpfulness < labels[1].helpfulness for labels in graded if all(labels)])
 
 
 def _labelled(night: Night, label: str) -> list[Labelled]:
-    rows = []
-    for judgement in night.labels.values():
-        question, response = night.questions[judgement.question_id], night.responses[judgement.response_id]
-        rows.append(
-            Labelled(
-                id=judgement.response_id,
-                image_id=judgement.image_id,
-                text=f"{response.text} kind_{question.kind} {question.text}",
-                label=getattr(judgement, label),
-                leaf=question.class3,
-                domain=question.class1,
-                model=judgement.model,
-            )
-        )
-    return rows
+    """One label of every answer of as many images as are looked at; the rest is left out before its texts are put together."""
+    rows = [night.labels[id] for id in sorted(night.labels)]
+    rows = [rows[place] for place in sampled_groups([row.image_id for row in rows], MAX_ROWS)]
+    return [_labelled_row(night, row, getattr(row, label)) for row in rows]
+
+
+def _labelled_row(night: Night, row: Judgement, label: bool) -> Labelled:
+    question, response = night.questions[row.question_id], night.responses[row.response_id]
+    return Labelled(
+        id=row.response_id,
+        image_id=row.image_id,
+        text=f"{response.text} kind_{question.kind} {question.text}",
+        label=label,
+        leaf=question.class3,
+        domain=question.class1,
+        model=row.model,
+    )
 
 
 def _noise_measures(label: str, noise: Noise | None) -> dict[str, float | None]:
@@ -159,10 +137,12 @@ def _captioned(images: Iterable[Image]) -> list[Described]:
 
 def _answered(night: Night) -> list[Described]:
     """Images with all that the models answered about them."""
-    answers: dict[str, list[str]] = {}
+    images = sorted(night.images)
+    answers: dict[str, list[str]] = {images[place]: [] for place in sampled(images, MAX_IMAGES)}
     for response in night.responses.values():
-        answers.setdefault(response.image_id, []).append(response.text)
-    return [Described(id, " ".join(texts), night.images[id].class1) for id, texts in answers.items()]
+        if response.image_id in answers:
+            answers[response.image_id].append(response.text)
+    return [Described(id, " ".join(texts), night.images[id].class1) for id, texts in answers.items() if texts]
 
 
 def _class_measures(
@@ -198,6 +178,31 @@ def _categories(night: Night) -> list[tuple[bool, str]]:
     hits = [domain_of.get(row.category) != night.images[row.image_id].class1 for row in named]
     units = mostly(hits, [row.image_id for row in named])
     return [(hit, night.images[image].class3) for image, hit in units.items()]
+
+
+def _unread(night: Night) -> list[Row]:
+    """Every answer: lost if the judge, seeing the image, gave it no label that can be read."""
+    made = []
+    for response in night.responses.values():
+        question = night.questions[response.question_id]
+        groups = (*_groups_of(question), f"model={response.model}")
+        if response.outcome == "ok":
+            made.append(Row(response.image_id, groups, response.id not in night.labels))
+    return made
+
+
+def _undecided(night: Night, decided: Decided) -> list[Row]:
+    """Every pair of a harm prompt: lost if the judge's readings of it could not be used, or spoke against each other."""
+    asked = [(night.questions[askings[0].question_id], decision) for askings, decision in decided]
+    return [
+        Row(question.image_id, _groups_of(question), decision.dropped in UNUSABLE)
+        for question, decision in asked
+        if question.kind != "benign_control"
+    ]
+
+
+def _groups_of(question: Question) -> tuple[str, ...]:
+    return f"domain={question.class1}", f"leaf={question.class3}", f"kind={question.kind}"
 
 
 def _category_groups(categories: Sequence[tuple[bool, str]]) -> list[Group]:

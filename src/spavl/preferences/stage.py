@@ -31,7 +31,7 @@ def seal(ctx: StageContext, rows: list[Any]) -> Sealed:
         for askings, decision in decided
         if decision.dropped is None
     ]
-    measures, evidence = audit(night, decided)
+    measures, evidence = audit(night, decided, kept)
     decisions = [decision for _, decision in decided]
     return Sealed(
         rows=kept,

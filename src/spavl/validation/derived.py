@@ -123,6 +123,7 @@ def _dataset_row(raw: pd.DataFrame, counts: Mapping[str, int]) -> dict[str, Any]
         "chosen_differs_from_rejected": _flag(raw["chosen"].str.strip() != raw["rejected"].str.strip()).where(
             has_answers
         ),
+        "is_chosen_unsafe_over_safe": _chosen_unsafe_over_safe(raw),
     }
 
 
@@ -214,6 +215,7 @@ DERIVATIONS: dict[type, Derivation] = {
             "parts_of_duplicate_group": "how many of train, validation and test this row's near duplicates are in",
             "has_answers_as_split_says": "chosen and rejected are there in train and validation, and nowhere else",
             "chosen_differs_from_rejected": "the two texts differ, blanks at the ends aside; pairs only",
+            "is_chosen_unsafe_over_safe": "chosen is labelled unsafe and rejected safe; harm pairs only, missing without both labels",
         },
         _dataset_row,
     ),

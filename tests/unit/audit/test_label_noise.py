@@ -4,7 +4,7 @@ import pytest
 from tests.unit.audit.worlds import IMAGES, labelled
 
 from spavl.audit.label_noise import label_noise
-from spavl.audit.words import folds_of, sampled
+from spavl.audit.words import folds_of, sampled, sampled_groups
 
 
 def test_a_judge_that_reads_rightly_shows_no_noise():
@@ -34,8 +34,10 @@ def test_the_order_of_rows_changes_nothing():
     assert label_noise(shuffled) == label_noise(rows)
 
 
-def test_at_most_max_rows_are_read():
-    assert label_noise(labelled(), max_rows=120).num_rows == 120
+def test_at_most_max_rows_are_read_and_images_whole():
+    assert label_noise(labelled(), max_rows=123).num_rows == 120  # 30 images of four answers
+    assert sampled_groups(["a", "b", "a", "b", "a"], 4) in ([0, 2, 4], [1, 3])
+    assert len(sampled_groups(["a"] * 9, 4)) == 9  # one image is never cut
 
 
 @pytest.mark.parametrize("rows", [[], labelled()[:40], [row for row in labelled() if row.label]])
