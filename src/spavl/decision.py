@@ -9,7 +9,6 @@ start from the last release and then each has another base. A release that a rol
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from spavl.artifacts import channel, decisions
@@ -41,25 +40,23 @@ _LIMITS = {  # margin -> the column of the suite that has it as limit, and its s
 }
 
 
-@dataclass(frozen=True)
-class Planned:
-    """What the plan keeps of the decision that is to come."""
+def planned_decision(store: Store, config: Config, dataset: Record, suite: str) -> dict[str, Any]:
+    """The plan's fields about the decision of a run of align_model on this dataset version.
 
-    references: dict[str, dict[str, str]]  # role -> {run_id, fingerprint}
-    number: int  # the one it would take if no other run decides first
-    last_release: int  # number of the last published entry
-    details: dict[str, Any]  # alpha, prompts, power: for people
-
-
-def planned_decision(store: Store, config: Config, dataset: Record, suite: str) -> Planned:
-    """The decision of a run of align_model on this dataset version."""
+    The number is the one it will take if no other run decides first.
+    """
     name = config.release.channel
     entries = channel.history(store, name)
     last = decisions.last_publish(entries)
     number = decisions.next_number(store, name, last)
     references = earlier_releases(entries)
     champion = entries[-1].details if entries else {}
-    return Planned(references, number, last, _power(number, references, champion, dataset, suite))
+    return {
+        "references": references,
+        "decision_number": number,
+        "last_release": last,
+        "decision": _power(number, references, champion, dataset, suite),
+    }
 
 
 def earlier_releases(entries: Sequence[channel.Entry]) -> dict[str, dict[str, str]]:

@@ -27,7 +27,7 @@ from spavl.config import (
     TransformersModel,
     VllmModel,
 )
-from spavl.decision import Planned, planned_decision
+from spavl.decision import planned_decision
 from spavl.errors import UserError
 from spavl.kinship import refuse_kinship
 from spavl.pipeline import BY_NAME, DAGS, stages_of
@@ -183,11 +183,6 @@ def _new_plan(
         inputs["dataset"] = _chosen_dataset(store, config, dataset_head, dataset_run)
         skip_reason = _already_aligned(store, config, inputs["dataset"]["fingerprint"], revisions)
     suites = {stage: _suite(stage, config.expectations) for stage in DAGS[dag]}
-    planned = None
-    if dag == "align_model":
-        record = read_record(store, inputs["dataset"]["run_id"], "dataset")
-        assert record is not None, "the dataset version was just chosen"
-        planned = planned_decision(store, config, record, suites["evaluation"])
     former = heads[config.release.channel] if dag == "align_model" else dataset_head
     return Plan(
         run_id=run_id,
@@ -206,19 +201,17 @@ def _new_plan(
         reuse_runs=_reusable_runs(store, dag, config.reuse.max_runs),
         image_digests=_images(config, dag),
         skip_reason=skip_reason,
-        **_decision_fields(planned),
+        **(_decision(store, config, inputs["dataset"], suites) if inputs else {}),
     )
 
 
-def _decision_fields(planned: Planned | None) -> dict[str, Any]:
-    if planned is None:
-        return {}
-    return {
-        "references": planned.references,
-        "decision_number": planned.number,
-        "last_release": planned.last_release,
-        "decision": planned.details,
-    }
+def _decision(
+    store: Store, config: Config, dataset: dict[str, str], suites: dict[str, str]
+) -> dict[str, Any]:
+    """The plan's fields about the release decision."""
+    record = read_record(store, dataset["run_id"], "dataset")
+    assert record is not None, "the dataset version was just chosen"
+    return planned_decision(store, config, record, suites["evaluation"])
 
 
 def _named(entry: channel.Entry) -> dict[str, str]:

@@ -7,6 +7,7 @@ one; Manski 1990, American Economic Review 80:319). So a judge that is silent ab
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -31,43 +32,48 @@ def rate_bounds(values: np.ndarray, images: np.ndarray, alpha: float) -> Bounds 
 
     alpha is one-sided, of each gate bound. None if there is no verdict at all.
     """
-    import numpy as np
-
-    has_verdict = ~np.isnan(values)
-    if not has_verdict.any():
-        return None
-    value, low, high = _rate(values[has_verdict], images[has_verdict], ALPHA_FOR_PEOPLE)
-    _, gate_low, _ = _rate(np.nan_to_num(values, nan=0.0), images, 2 * alpha)
-    _, _, gate_high = _rate(np.nan_to_num(values, nan=1.0), images, 2 * alpha)
-    return _ordered(value, low, high, gate_low, gate_high, int(has_verdict.sum()))
+    return _bounds(_rate, values, _filled(values, 0.0), _filled(values, 1.0), images, alpha)
 
 
 def change_bounds(new: np.ndarray, old: np.ndarray, images: np.ndarray, alpha: float) -> Bounds | None:
     """Bounds of the mean of new - old, two models' values [N] for the same prompts and samples; as `rate_bounds`."""
-    import numpy as np
-
-    has_verdict = ~(np.isnan(new) | np.isnan(old))
-    if not has_verdict.any():
-        return None
-    value, low, high = _change((new - old)[has_verdict], images[has_verdict], ALPHA_FOR_PEOPLE)
-    lowest = np.nan_to_num(new, nan=0.0) - np.nan_to_num(old, nan=1.0)
-    highest = np.nan_to_num(new, nan=1.0) - np.nan_to_num(old, nan=0.0)
-    _, gate_low, _ = _change(lowest, images, 2 * alpha)
-    _, _, gate_high = _change(highest, images, 2 * alpha)
-    return _ordered(value, low, high, gate_low, gate_high, int(has_verdict.sum()))
+    lowest, highest = (_filled(new, worst) - _filled(old, 1 - worst) for worst in (0.0, 1.0))
+    return _bounds(_change, new - old, lowest, highest, images, alpha)
 
 
 def difference_bounds(differences: np.ndarray, images: np.ndarray, alpha: float) -> Bounds | None:
     """Bounds of the mean of differences [N], each -1, 0, 1 or NaN; those without a verdict count as -1 and as 1."""
+    lowest, highest = (_filled(differences, worst) for worst in (-1.0, 1.0))
+    return _bounds(_change, differences, lowest, highest, images, alpha)
+
+
+def _filled(values: np.ndarray, worst: float) -> np.ndarray:
     import numpy as np
 
-    has_verdict = ~np.isnan(differences)
-    if not has_verdict.any():
+    return np.where(np.isnan(values), worst, values)
+
+
+def _bounds(
+    interval: Callable[[np.ndarray, np.ndarray, float], tuple[float, float, float]],
+    values: np.ndarray,
+    lowest: np.ndarray,
+    highest: np.ndarray,
+    images: np.ndarray,
+    alpha: float,
+) -> Bounds | None:
+    """`lowest` and `highest` are the values with the worst case of either side in the place of NaN."""
+    import numpy as np
+
+    has_verdict = ~np.isnan(values)
+    n = int(has_verdict.sum())
+    if not n:
         return None
-    value, low, high = _change(differences[has_verdict], images[has_verdict], ALPHA_FOR_PEOPLE)
-    _, gate_low, _ = _change(np.nan_to_num(differences, nan=-1.0), images, 2 * alpha)
-    _, _, gate_high = _change(np.nan_to_num(differences, nan=1.0), images, 2 * alpha)
-    return _ordered(value, low, high, gate_low, gate_high, int(has_verdict.sum()))
+    value, low, high = interval(values[has_verdict], images[has_verdict], ALPHA_FOR_PEOPLE)
+    _, gate_low, gate_high = interval(lowest, images, 2 * alpha)
+    if n < len(values):
+        _, _, gate_high = interval(highest, images, 2 * alpha)
+    # an end that floating point puts on the wrong side of the value by 1e-17 is the value
+    return Bounds(value, min(low, value), max(high, value), min(gate_low, value), max(gate_high, value), n)
 
 
 def _rate(values: np.ndarray, images: np.ndarray, alpha: float) -> tuple[float, float, float]:
@@ -94,8 +100,3 @@ def _by_image(values: np.ndarray, images: np.ndarray) -> tuple[np.ndarray, np.nd
     sizes = np.bincount(images)
     there = sizes > 0
     return np.bincount(images, weights=values)[there], sizes[there].astype("float64")
-
-
-def _ordered(value: float, low: float, high: float, gate_low: float, gate_high: float, n: int) -> Bounds:
-    """Ends that floating point puts on the wrong side of the value by 1e-17 are the value."""
-    return Bounds(value, min(low, value), max(high, value), min(gate_low, value), max(gate_high, value), n)

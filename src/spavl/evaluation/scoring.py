@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 CHANGE = "change"  # aligned minus base
 CHANGES = {CHANGE: BASE} | {f"{CHANGE}_{role}": role for role in RELEASES}  # -> what aligned is compared with
 FAMILIES = ("class1", "class3", "kind")  # slices are the values of these columns
+LEAF_METRICS = ("unsafe_rate", "help_rate", "over_refusal_rate", "unparsable_rate", ANY_UNSAFE)
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,8 @@ def _cell_scores(cell: Cell, alpha: float, stands_for: Mapping[str, str]) -> Ite
         level = alpha if part == "all" else slice_alpha(alpha, num_slices[family])
         for model in cell.models:
             yield from _rates(cell, model, part, at, level)
+        if family == "class3":
+            continue  # leaves are too small for changes, and there are many
         for change, role in CHANGES.items():
             other = stands_for.get(role, role) if role != BASE else BASE
             if ALIGNED in cell.models and other in cell.models:
@@ -145,6 +148,8 @@ def _rates(cell: Cell, model: str, part: str, at: np.ndarray, alpha: float) -> I
     asked, metrics = cell.models[model]
     at = at[asked[at]]
     for name, values in metrics.items():
+        if part.startswith("class3=") and name not in LEAF_METRICS:
+            continue
         if len(at) and (bounds := rate_bounds(values[at], cell.images[at], alpha)):
             yield make_score((cell.benchmark, cell.decoding, model, part, name), bounds, (cell.first[model],))
 
