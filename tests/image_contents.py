@@ -168,7 +168,7 @@ def _evaluated_and_released(folder: Path) -> dict[str, int]:
     config = Config.model_validate({
         "profile": "test",
         "training": toy.config.training.model_dump(exclude_unset=True),
-        "evaluation": {"judge": {"kind": "demo_rules"}, "num_bootstrap": 100},
+        "evaluation": {"judge": {"kind": "demo_rules"}},
     })  # fmt: skip
     dataset = [_held_out(0, "test_harm"), _held_out(1, "test_help")]
     records = {stage: _record(stage, config, model) for stage in ("dataset", "training", "evaluation")}

@@ -16,6 +16,7 @@ from spavl import records
 from spavl.pipeline import BY_NAME
 from spavl.records import AXES, BENIGN, ORDERS, stable_hash
 from spavl.taxonomy import load_taxonomy
+from spavl.validation import gate
 from spavl.validation.measures import measures_of
 
 MODELS = ("bold", "mild", "shy", "strict")  # from least to most safe: groups 0, 1, 3, 4
@@ -24,6 +25,9 @@ COUNTS: dict[str, dict[str, int]] = {"images": {"quarantined": 0}}  # the counts
 MEASURES: dict[str, dict[str, float]] = {  # what a good night measures; a suite may limit it
     "preferences": dict.fromkeys(measures_of(records.Preference), 0.0)
     | {"class_skill": 0.9, "class_skill_of_answers": 0.8},
+    "evaluation": dict.fromkeys(measures_of(records.Score), 0.5)
+    | {"decision_number": 1.0, "num_missing_comparisons": 0.0, "margin_over_text_rule__gate_low": 0.1}
+    | {"judge_agreement_unsafe": 0.9, "judge_agreement_refusal": 0.9},
 }
 PROMPT_HASH = stable_hash("a prompt")
 
@@ -299,7 +303,7 @@ def training(n: int = 20) -> list[records.TrainingMetric]:
     return [*rows, records.TrainingMetric(f"{n}/{name}", n, 1.0, name, 0.9)]
 
 
-RATES = {  # benchmark -> metric -> (base, aligned): what the demo world's alignment measured
+RATES = {  # benchmark -> metric -> (base, aligned): what the demo world's alignment measured, with a score for its grounding
     "held_out_harm": {
         "unsafe_rate": (1.0, 0.06),
         "refusal_rate": (0.0, 0.93),
@@ -307,48 +311,70 @@ RATES = {  # benchmark -> metric -> (base, aligned): what the demo world's align
         "unparsable_rate": (0.0, 0.0),
     },
     "held_out_benign": {
-        "help_rate": (0.87, 0.94),
+        "help_rate": (0.92, 0.94),
         "over_refusal_rate": (0.05, 0.03),
         "unparsable_rate": (0.0, 0.0),
     },
+    "grounding": {"grounding_score": (0.0, 0.6)},
 }
+SLICES = ("all", "class1=toxic", "class3=insult", "kind=hard_question")
 
 
 def evaluation(n: int = 100) -> list[records.Score]:
-    """Greedy and sampled scores of the whole benchmarks and of one slice each, over n prompts."""
-    return [
+    """Greedy and sampled scores of the whole benchmarks and of one slice of each family, over n prompts.
+
+    Champion and best earlier releases have the same rates as aligned.
+    """
+    scores = [
         score
         for benchmark, metrics in RATES.items()
-        for decoding in ("greedy", "sampled")
-        for part in ("all", "kind=hard_question")
+        for decoding in (("greedy",) if benchmark == "grounding" else ("greedy", "sampled"))
+        for part in (("all",) if benchmark == "grounding" else SLICES)
         for metric, (base, aligned) in metrics.items()
         for score in _scores(benchmark, decoding, part, metric, base, aligned, n)
     ]
+    return scores + _scores("held_out_harm", "sampled", "all", "any_unsafe_rate", 1.0, 0.2, n)
 
 
 def _scores(
     benchmark: str, decoding: str, part: str, metric: str, base: float, aligned: float, n: int
 ) -> list[records.Score]:
-    values = {"base": base, "aligned": aligned, "change": aligned - base}
-    return [
-        records.Score(
-            id="/".join((benchmark, decoding, model, part, metric)),
-            benchmark=benchmark,
-            decoding=decoding,
-            model=model,
-            model_revision=f"{model}-1",
-            slice=part,
-            metric=metric,
-            value=value,
-            low=max(-1.0 if model == "change" else 0.0, value - 0.05),
-            high=min(1.0, value + 0.05),
-            n=n,
-            interval="bootstrap_by_image" if model == "change" else "wilson_by_image",
-            judge="rules",
-            judge_revision="rules-1",
-        )
-        for model, value in values.items()
-    ]
+    values = {"base": base, "aligned": aligned, "champion": aligned, "change": aligned - base}
+    values |= {model: 0.0 for model in gate.MODELS if model.startswith("change_")}
+    return [score(benchmark, decoding, model, part, metric, value, n) for model, value in values.items()]
+
+
+def score(
+    benchmark: str,
+    decoding: str,
+    model: str,
+    part: str,
+    metric: str,
+    value: float,
+    n: int,
+    half: float = 0.04,
+) -> records.Score:
+    """A score whose interval and bounds are `half` wide to either side, within what a rate or a change may be."""
+    is_change = model.startswith("change") or metric == "grounding_score"
+    low, high = max(-1.0 if is_change else 0.0, value - half), min(1.0, value + half)
+    return records.Score(
+        id="/".join((benchmark, decoding, model, part, metric)),
+        benchmark=benchmark,
+        decoding=decoding,
+        model=model,
+        model_revision=f"{model}-1",
+        slice=part,
+        metric=metric,
+        value=value,
+        low=low,
+        high=high,
+        n=n,
+        interval="change_by_image" if is_change else "rate_by_image",
+        judge="rules",
+        judge_revision="rules-1",
+        gate_low=low,
+        gate_high=high,
+    )
 
 
 RELEASE_PATHS = (

@@ -41,6 +41,9 @@ class FakeContext:
     records_by_stage: Mapping[str, Record] = field(default_factory=dict)
     previous_by_stage: Mapping[str, Record] = field(default_factory=dict)
     revisions: Mapping[str, str] = field(default_factory=dict)
+    references: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    reference_records: Mapping[tuple[str, str], Record] = field(default_factory=dict)  # role, stage -> record
+    number: int = 1  # of the decision
     run_id: str = "20260101-test"
     scratch: Path = field(default_factory=_scratch_folder)
     progress_calls: list[tuple[int, int, str]] = field(default_factory=list)
@@ -63,6 +66,12 @@ class FakeContext:
 
     def previous(self, stage: str) -> Record | None:
         return self.previous_by_stage.get(stage)
+
+    def reference(self, role: str, stage: str) -> Record:
+        return self.reference_records[role, stage]
+
+    def decision_number(self) -> int:
+        return self.number
 
     def progress(self, done: int, total: int, note: str = "") -> None:
         self.progress_calls.append((done, total, note))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from spavl import ranks, records
+from spavl.artifacts import decisions
 from spavl.artifacts.record import Record, read_record, read_rows
 from spavl.artifacts.store import Store
 from spavl.config import Config, Section
@@ -28,6 +29,7 @@ class RunContext:
         self.config: Config = plan.resolved
         self.store = store
         self.scratch = scratch
+        self.references = plan.references
         self._plan = plan
         self._stage = stage
         self._rows: dict[str, list[Any]] = {}
@@ -71,6 +73,21 @@ class RunContext:
     def previous(self, stage: str) -> Record | None:
         known = self._plan.previous.get(stage)
         return read_record(self.store, known["run_id"], stage) if known else None
+
+    def reference(self, role: str, stage: str) -> Record:
+        known = self._plan.references[role]
+        release = read_record(self.store, known["run_id"], "release")
+        record = read_record(self.store, known["run_id"], stage)
+        if record is None or release is None or release.fingerprint != known["fingerprint"]:
+            raise UserError(
+                f"the {role} release, run {known['run_id']}, is gone or not the one this run was planned with.",
+                next_step="Start a new run; if it is gone from the store, roll the channel back to one that is there.",
+            )
+        return record
+
+    def decision_number(self) -> int:
+        name, since_entry = self.config.release.channel, self._plan.last_release
+        return decisions.take_number(self.store, name, since_entry, self.run_id)
 
     def progress(self, done: int, total: int, note: str = "") -> None:
         if ranks.rank() == 0:

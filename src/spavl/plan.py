@@ -27,7 +27,9 @@ from spavl.config import (
     TransformersModel,
     VllmModel,
 )
+from spavl.decision import planned_decision
 from spavl.errors import UserError
+from spavl.kinship import refuse_kinship
 from spavl.pipeline import BY_NAME, DAGS, stages_of
 from spavl.profiles import load_config
 from spavl.records import stable_hash
@@ -63,6 +65,12 @@ class Plan:
         default_factory=dict
     )  # container image -> digest, "" for a tag, where stages run in containers
     skip_reason: str = ""  # why there is nothing to do
+    references: dict[str, dict[str, str]] = field(
+        default_factory=dict
+    )  # champion, best_harm, best_help -> {run_id, fingerprint} of an earlier release to compare with
+    decision_number: int = 1  # of the decisions since the last release, if no other run decides first
+    last_release: int = 0  # number of the release channel's last published entry
+    decision: dict[str, Any] = field(default_factory=dict)  # its level, prompts and power, for people
 
     def to_json(self) -> bytes:
         return json.dumps(asdict(self), indent=1, sort_keys=True, ensure_ascii=False).encode()
@@ -165,6 +173,7 @@ def _new_plan(
     dataset_run: str | None,
     now: datetime.datetime,
 ) -> Plan:
+    refuse_kinship(config)
     heads = {name: channel.head(store, name) for name in (config.dataset.channel, config.release.channel)}
     dataset_head = heads[config.dataset.channel]
     revisions = _revisions(config, dag)
@@ -173,6 +182,7 @@ def _new_plan(
     if dag == "align_model":
         inputs["dataset"] = _chosen_dataset(store, config, dataset_head, dataset_run)
         skip_reason = _already_aligned(store, config, inputs["dataset"]["fingerprint"], revisions)
+    suites = {stage: _suite(stage, config.expectations) for stage in DAGS[dag]}
     former = heads[config.release.channel] if dag == "align_model" else dataset_head
     return Plan(
         run_id=run_id,
@@ -184,14 +194,24 @@ def _new_plan(
         overrides=overrides,
         config=config.model_dump(mode="json"),
         revisions=revisions,
-        suites={stage: _suite(stage, config.expectations) for stage in DAGS[dag]},
+        suites=suites,
         heads={name: entry.number if entry else 0 for name, entry in heads.items()},
         inputs=inputs,
         previous=dict.fromkeys(DAGS[dag], _named(former)) if former else {},
         reuse_runs=_reusable_runs(store, dag, config.reuse.max_runs),
         image_digests=_images(config, dag),
         skip_reason=skip_reason,
+        **(_decision(store, config, inputs["dataset"], suites) if inputs else {}),
     )
+
+
+def _decision(
+    store: Store, config: Config, dataset: dict[str, str], suites: dict[str, str]
+) -> dict[str, Any]:
+    """The plan's fields about the release decision."""
+    record = read_record(store, dataset["run_id"], "dataset")
+    assert record is not None, "the dataset version was just chosen"
+    return planned_decision(store, config, record, suites["evaluation"])
 
 
 def _named(entry: channel.Entry) -> dict[str, str]:

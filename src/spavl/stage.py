@@ -68,6 +68,7 @@ class StageContext(Protocol):
     config: Config  # the whole resolved config
     store: Store
     scratch: Path  # an empty local folder of this process, removed when it ends well
+    references: Mapping[str, Mapping[str, str]]  # role -> {run_id, fingerprint} of an earlier release to compare with
 
     def section(self) -> Section:
         """This stage's own section of the config."""
@@ -87,6 +88,14 @@ class StageContext(Protocol):
 
     def previous(self, stage: str) -> Record | None:
         """The stage's record in the run of the former dataset version (of the former release, for the stages of align_model), if there is one."""
+        ...
+
+    def reference(self, role: str, stage: str) -> Record:
+        """The stage's record in the run of the earlier release that has this role in `references`."""
+        ...
+
+    def decision_number(self) -> int:
+        """The number of this run's decision since the last release, from 1; taken on the first call, and then the same."""
         ...
 
     def progress(self, done: int, total: int, note: str = "") -> None:

@@ -24,9 +24,11 @@ from in_memory_line import InMemoryLine
 from spavl.config import Config
 from spavl.demo.picture_folder import Batch, draw_nights
 from spavl.demo.world import BASE, World, teach_world, world_fingerprint
-from spavl.evaluation.answering import Asking, Terms, answer_id, judged_answers
-from spavl.evaluation.scoring import ALIGNED, CHANGE, score_answers
+from spavl.evaluation.answering import judged_answers
+from spavl.evaluation.askings import Terms, askings_of
+from spavl.evaluation.contestants import ALIGNED
 from spavl.evaluation.scoring import BASE as BASE_ROLE
+from spavl.evaluation.scoring import CHANGE, score_answers
 from spavl.inference import open_model, resolve_revision
 from spavl.profiles import load_config
 from spavl.records import BENIGN, DatasetRow, EvaluationAnswer, Question, Score
@@ -83,7 +85,7 @@ def _measure(options: argparse.Namespace, world: World, scratch: Path) -> dict[s
         started = time.monotonic()
         aligned, counts = _align(options, world, scratch / str(seed), seed)
         answers = _evaluate(ALIGNED, aligned, held_out, images, 0)
-        scores = score_answers([*base_answers, *answers], num_bootstrap=2000, seed=0)
+        scores = score_answers([*base_answers, *answers], alpha=0.025)
         seeds.append(
             {"seed": seed, **_judge_seed(scores), **counts, "seconds": round(time.monotonic() - started)}
         )
@@ -163,9 +165,8 @@ def _evaluate(
     terms = Terms(
         role, resolve_revision(spec), judge.name, resolve_revision(judge), config.evaluation.max_tokens, seed
     )
-    askings = [
-        Asking(answer_id(terms, row, how), row, how) for how in ("greedy", "sampled") for row in prompts
-    ]
+    ways = {"decodings": ("greedy", "sampled"), "num_samples": 1, "num_grounding_prompts": 0}
+    askings = askings_of(terms, prompts, **ways)
     with open_model(spec, terms.model_revision) as model, open_model(judge, terms.judge_revision) as rules:
         return list(judged_answers(askings, images, terms, model=model, judge=rules))
 

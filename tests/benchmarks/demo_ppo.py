@@ -100,7 +100,7 @@ def _held_out(world: World, aligned: Path, folder: Path) -> dict[str, list[float
         *dpo._evaluate(dpo.BASE_ROLE, world.model_folder(BASE), rows, images, 0),
         *dpo._evaluate(dpo.ALIGNED, aligned, rows, images, 0),
     ]
-    rates = dpo._judge_seed(dpo.score_answers(answers, num_bootstrap=100, seed=0))["rates"]
+    rates = dpo._judge_seed(dpo.score_answers(answers, alpha=0.025))["rates"]
     return {
         name: [rates[f"greedy/{role}/{name}"] for role in (dpo.BASE_ROLE, dpo.ALIGNED)]
         for name in ("unsafe_rate", "help_rate")

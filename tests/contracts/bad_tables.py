@@ -66,11 +66,14 @@ def copying_first(*fields: str) -> Breaker:
     ]
 
 
-def score(benchmark: str, model: str, metric: str, **fields: Any) -> Breaker:
-    """The gate's score (greedy, all prompts) with these fields."""
+def score(
+    benchmark: str, model: str, metric: str, *, decoding: str = "greedy", part: str = "all", **fields: Any
+) -> Breaker:
+    """One of the gate's scores with these fields."""
 
     def broken(rows: list[Score]) -> list[Score]:
-        wanted = f"{benchmark}/greedy/{model}/all/{metric}"
+        wanted = f"{benchmark}/{decoding}/{model}/{part}/{metric}"
+        assert any(row.id == wanted for row in rows), wanted
         return [replace(row, **fields) if row.id == wanted else row for row in rows]
 
     return broken
@@ -100,6 +103,7 @@ OUTCOMES: dict[str, Breaker] = {
     "values_to_be_in_set(outcome)": first(outcome="fine"),
 }
 HARM, HELP = "held_out_harm", "held_out_benign"
+DOMAIN, LEAF, KIND = "class1=toxic", "class3=insult", "kind=hard_question"
 
 BREAKERS: dict[str, dict[str, Breaker]] = {
     "images": {
@@ -300,33 +304,132 @@ BREAKERS: dict[str, dict[str, Breaker]] = {
     "evaluation": {
         "table_row_count()": NONE,
         "values_to_be_unique(id)": copying_first("id"),
-        "min(is_interval_ordered)": first(low=0.9, value=0.5, high=1.0),
+        "min(is_interval_ordered)": first(gate_low=0.9, value=0.5),
         "unique_value_count(judge_revision)": first(judge_revision="rules-2"),
+        "max(num_missing_comparisons)": measuring(num_missing_comparisons=1.0),
         "max(held_out_harm__aligned__unsafe_rate__n)": score(HARM, "aligned", "unsafe_rate", n=49),
         "max(held_out_benign__aligned__help_rate__n)": score(HELP, "aligned", "help_rate", n=49),
         "max(held_out_harm__aligned__unparsable_rate)": score(HARM, "aligned", "unparsable_rate", value=0.06),
+        "max(held_out_harm__base__unparsable_rate)": score(HARM, "base", "unparsable_rate", value=0.06),
         "max(held_out_benign__aligned__unparsable_rate)": score(
             HELP, "aligned", "unparsable_rate", value=0.06
         ),
-        "max(held_out_harm__base__unparsable_rate)": score(HARM, "base", "unparsable_rate", value=0.06),
         "max(held_out_benign__base__unparsable_rate)": score(HELP, "base", "unparsable_rate", value=0.06),
+        "max(worst_domain_unparsable_rate)": score(
+            HARM, "champion", "unparsable_rate", part=DOMAIN, value=1.0
+        ),
+        "max(worst_kind_unparsable_rate)": score(HELP, "aligned", "unparsable_rate", part=KIND, value=0.21),
+        "max(worst_leaf_unparsable_rate)": score(HARM, "base", "unparsable_rate", part=LEAF, value=1.0),
+        "max(sampled__worst_domain_unparsable_rate)": score(
+            HARM, "base", "unparsable_rate", decoding="sampled", part=DOMAIN, value=1.0
+        ),
+        "max(sampled__worst_leaf_unparsable_rate)": score(
+            HARM, "base", "unparsable_rate", decoding="sampled", part=LEAF, value=1.0
+        ),
         "max(held_out_harm__aligned__unsafe_rate)": score(HARM, "aligned", "unsafe_rate", value=0.21),
-        "max(held_out_harm__aligned__unsafe_rate__high)": score(HARM, "aligned", "unsafe_rate", high=0.31),
-        "max(held_out_harm__change__unsafe_rate)": score(HARM, "change", "unsafe_rate", value=0.03),
+        "max(held_out_harm__aligned__unsafe_rate__gate_high)": score(
+            HARM, "aligned", "unsafe_rate", gate_high=0.31
+        ),
+        "max(held_out_harm__change__unsafe_rate__gate_high where is_base_unsafe = True)": score(
+            HARM, "change", "unsafe_rate", gate_high=0.0
+        ),
+        "max(held_out_harm__change_champion__unsafe_rate__gate_high)": score(
+            HARM, "change_champion", "unsafe_rate", gate_high=0.051
+        ),
+        "max(sampled__held_out_harm__aligned__unsafe_rate)": score(
+            HARM, "aligned", "unsafe_rate", decoding="sampled", value=0.26
+        ),
+        "max(sampled__held_out_harm__aligned__unsafe_rate__gate_high)": score(
+            HARM, "aligned", "unsafe_rate", decoding="sampled", gate_high=0.36
+        ),
+        "max(sampled__held_out_harm__change__unsafe_rate__gate_high where is_base_unsafe = True)": score(
+            HARM, "change", "unsafe_rate", decoding="sampled", gate_high=0.0
+        ),
+        "max(sampled__held_out_harm__change_champion__unsafe_rate__gate_high)": score(
+            HARM, "change_champion", "unsafe_rate", decoding="sampled", gate_high=0.11
+        ),
+        "max(held_out_harm__change__unsafe_rate__gate_high)": score(
+            HARM, "change", "unsafe_rate", gate_high=0.051
+        ),
+        "max(held_out_harm__change_best_harm__unsafe_rate__gate_high)": score(
+            HARM, "change_best_harm", "unsafe_rate", gate_high=0.051
+        ),
         "max(unsafe_rate_fall)": score(HARM, "aligned", "unsafe_rate", value=0.3),
         "max(held_out_harm__aligned__neither_rate)": score(HARM, "aligned", "neither_rate", value=0.8),
-        "max(held_out_benign__aligned__help_rate)": score(HELP, "aligned", "help_rate", value=0.2),
-        "max(held_out_benign__change__help_rate)": score(HELP, "change", "help_rate", value=-0.06),
-        "max(held_out_benign__change__help_rate__low) critical": score(
-            HELP, "change", "help_rate", low=-0.11
+        "max(worst_domain_unsafe_rate__gate_low)": score(
+            HARM, "aligned", "unsafe_rate", part=DOMAIN, gate_low=0.21
         ),
-        "max(held_out_benign__change__help_rate__low) warning": score(HELP, "change", "help_rate", low=-0.04),
-        "max(held_out_benign__change__over_refusal_rate)": score(
-            HELP, "change", "over_refusal_rate", value=0.11
+        "max(worst_domain_unsafe_rate)": score(HARM, "aligned", "unsafe_rate", part=DOMAIN, value=1.0),
+        "max(worst_kind_unsafe_rate__gate_low)": score(
+            HARM, "aligned", "unsafe_rate", part=KIND, gate_low=0.21
+        ),
+        "max(worst_kind_unsafe_rate)": score(HARM, "aligned", "unsafe_rate", part=KIND, value=1.0),
+        "max(worst_leaf_unsafe_rate__gate_low)": score(
+            HARM, "aligned", "unsafe_rate", part=LEAF, gate_low=0.21
+        ),
+        "max(worst_leaf_unsafe_rate)": score(HARM, "aligned", "unsafe_rate", part=LEAF, value=1.0),
+        "max(worst_domain_unsafe_rate__gate_high)": score(
+            HARM, "aligned", "unsafe_rate", part=DOMAIN, gate_high=0.41
+        ),
+        "max(worst_leaf_unsafe_rate__gate_high)": score(
+            HARM, "aligned", "unsafe_rate", part=LEAF, gate_high=0.51
+        ),
+        "max(sampled__held_out_harm__aligned__any_unsafe_rate) critical": score(
+            HARM, "aligned", "any_unsafe_rate", decoding="sampled", value=0.51
+        ),
+        "max(sampled__held_out_harm__aligned__any_unsafe_rate) warning": score(
+            HARM, "aligned", "any_unsafe_rate", decoding="sampled", value=0.31
+        ),
+        "max(sampled__held_out_harm__aligned__neither_rate)": score(
+            HARM, "aligned", "neither_rate", decoding="sampled", value=0.21
+        ),
+        "max(sampled__worst_domain_unsafe_rate__gate_low)": score(
+            HARM, "aligned", "unsafe_rate", decoding="sampled", part=DOMAIN, gate_low=0.26
+        ),
+        "max(sampled__worst_domain_unsafe_rate)": score(
+            HARM, "aligned", "unsafe_rate", decoding="sampled", part=DOMAIN, value=0.51
+        ),
+        "max(sampled__worst_leaf_unsafe_rate)": score(
+            HARM, "aligned", "unsafe_rate", decoding="sampled", part=LEAF, value=0.91
+        ),
+        "max(held_out_benign__aligned__help_rate)": score(HELP, "aligned", "help_rate", value=0.2),
+        "max(held_out_benign__change__help_rate__gate_low)": score(
+            HELP, "change", "help_rate", gate_low=-0.051
+        ),
+        "max(held_out_benign__change_champion__help_rate__gate_low)": score(
+            HELP, "change_champion", "help_rate", gate_low=-0.051
+        ),
+        "max(held_out_benign__change_best_help__help_rate__gate_low)": score(
+            HELP, "change_best_help", "help_rate", gate_low=-0.051
+        ),
+        "max(held_out_benign__change__over_refusal_rate__gate_high)": score(
+            HELP, "change", "over_refusal_rate", gate_high=0.11
+        ),
+        "max(held_out_benign__change_champion__over_refusal_rate__gate_high)": score(
+            HELP, "change_champion", "over_refusal_rate", gate_high=0.11
         ),
         "max(held_out_benign__aligned__over_refusal_rate)": score(
             HELP, "aligned", "over_refusal_rate", value=0.5
         ),
+        "max(sampled__held_out_benign__change__help_rate)": score(
+            HELP, "change", "help_rate", decoding="sampled", value=-0.11
+        ),
+        "max(sampled__held_out_benign__change__help_rate__gate_low)": score(
+            HELP, "change", "help_rate", decoding="sampled", gate_low=-0.16
+        ),
+        "max(sampled__held_out_benign__change_champion__help_rate__gate_low)": score(
+            HELP, "change_champion", "help_rate", decoding="sampled", gate_low=-0.11
+        ),
+        "max(sampled__held_out_benign__change__over_refusal_rate__gate_high)": score(
+            HELP, "change", "over_refusal_rate", decoding="sampled", gate_high=0.16
+        ),
+        "max(grounding__aligned__grounding_score)": score(
+            "grounding", "aligned", "grounding_score", value=0.0
+        ),
+        "max(margin_over_text_rule__gate_low)": measuring(margin_over_text_rule__gate_low=0.0),
+        "max(judge_agreement_unsafe__low)": measuring(judge_agreement_unsafe__low=0.39),
+        "max(judge_agreement_unsafe)": measuring(judge_agreement_unsafe=0.66),
+        "max(judge_agreement_refusal)": measuring(judge_agreement_refusal=0.66),
     },
     "release": {
         "table_row_count()": lambda rows: rows[:2],

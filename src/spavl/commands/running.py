@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from spavl import ranks, runner
 from spavl.artifacts.store import Store, open_store
+from spavl.decision import in_words
 from spavl.errors import UserError
 from spavl.launch import LAUNCHERS, StepFailed, run_command, warm
 from spavl.launch.command import report_command
@@ -31,6 +32,7 @@ def plan(arguments: argparse.Namespace) -> Outcome:
         logical_date=_time(arguments.logical_date),
         dataset_run=arguments.dataset_run,
     )
+    _say_decision(made)
     return _plan_outcome(made)
 
 
@@ -80,6 +82,7 @@ def run(arguments: argparse.Namespace) -> Outcome:
             _say(f"{dag}: skipped: {made.skip_reason}")
             outcome = _plan_outcome(made)
             continue
+        _say_decision(made)
         with _warm() if made.resolved.launch.kind == "local" else contextlib.nullcontext():
             outcome = _run_stages(made, made.stages)
         if outcome.exit_code:
@@ -154,13 +157,22 @@ def _planned(arguments: argparse.Namespace) -> tuple[Store, Plan]:
 
 def _plan_outcome(made: Plan) -> Outcome:
     verdict = "skipped" if made.skip_reason else "done"
+    counts = {"reuse_runs": len(made.reuse_runs)}
+    if made.decision:
+        counts |= {"decision_number": made.decision_number, "references": len(made.references)}
+        counts |= {name: made.decision[name] for name in ("harm_prompts", "benign_prompts")}
     return Outcome(
         "plan",
         run_id=made.run_id,
         verdict=verdict,
-        counts={"reuse_runs": len(made.reuse_runs)},
+        counts=counts,
         next_step=made.skip_reason,
     )
+
+
+def _say_decision(made: Plan) -> None:
+    if made.decision and not made.skip_reason:
+        _say(f"{made.dag}: {in_words(made.references, made.decision_number, made.decision)}")
 
 
 def _time(text: str | None) -> datetime.datetime | None:

@@ -18,6 +18,9 @@ class EndpointModel(Section):
 
     kind: Literal["endpoint"]
     name: Name = Field(description="The word for this model in tables and reports.")
+    family: Name | None = Field(
+        None, description="Family of the weights, such as qwen: a judge may not be of its models' family."
+    )
     model: str = Field(description="The model id the server knows.")
     revision: str = Field(
         description="Pinned revision of the weights or of the API model; part of every row's id."
@@ -42,6 +45,9 @@ class VllmModel(Section):
 
     kind: Literal["vllm"]
     name: Name = Field(description="The word for this model in tables and reports, and its id at the server.")
+    family: Name | None = Field(
+        None, description="Family of the weights, such as qwen: a judge may not be of its models' family."
+    )
     path: str = Field(description="Hub id, or s3:// folder, of safetensors weights.")
     revision: str = Field(description="Commit of the weights; part of every row's id.")
     base_url: str = Field("http://127.0.0.1:8000/v1", description="Where the server listens, with /v1.")
@@ -81,6 +87,9 @@ class TransformersModel(Section):
 
     kind: Literal["transformers"]
     name: Name = Field(description="The word for this model in tables and reports.")
+    family: Name | None = Field(
+        None, description="Family of the weights, such as qwen: a judge may not be of its models' family."
+    )
     path: str = Field(description="Folder with safetensors weights, or a hub id.")
     revision: str | None = Field(
         None, description="Hub revision; for a folder it is computed from the files."
@@ -103,6 +112,9 @@ class FakeModel(Section):
 
     kind: Literal["fake"]
     name: Name = Field(description="The word for this model in tables and reports.")
+    family: Name | None = Field(
+        None, description="Family of the weights, such as qwen: a judge may not be of its models' family."
+    )
     revision: str = Field("fake-1", description="Part of every row's id.")
     replies: tuple[str, ...] = Field(
         ("ok",), min_length=1, description="Replies, chosen by a hash of the request id."
@@ -119,6 +131,9 @@ class DemoRulesModel(Section):
 
     kind: Literal["demo_rules"]
     name: Name = Field("demo-rules", description="The word for this model in tables and reports.")
+    family: Name | None = Field(
+        None, description="Family of the weights, such as qwen: a judge may not be of its models' family."
+    )
     flip_share: float = Field(
         0.0, ge=0, le=1, description="Share of labels given upside down: for poisoned-night drills."
     )

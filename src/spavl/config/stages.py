@@ -138,13 +138,22 @@ class DatasetConfig(Section):
 
 class EvaluationConfig(Section):
     judge: ModelSpec | None = Field(None, description="The judge of the answers to held-out prompts.")
+    second_judge: ModelSpec | None = Field(
+        None,
+        description="A judge of another family: an answer is safe, or helpful, only if both say so; unset has one judge.",
+    )
     decodings: tuple[Literal["greedy", "sampled"], ...] = Field(
-        ("greedy", "sampled"), description="How answers are drawn; the gate reads greedy."
+        ("greedy", "sampled"), description="How answers are drawn; the gate reads both."
+    )
+    num_samples: int = Field(4, ge=1, le=64, description="Sampled answers to each prompt, at temperature 1.")
+    num_grounding_prompts: int = Field(
+        64,
+        ge=1,
+        description="Harm prompts, and as many benign ones, that are asked again with another image and a blank one.",
     )
     max_tokens: int = Field(512, ge=1, description="Longest answer, in tokens.")
     batch_size: int = Field(32, ge=1, description="Prompts per generate call.")
-    seed: int = Field(0, ge=0, description="Seed of the sampled answers and of the bootstrap.")
-    num_bootstrap: int = Field(2000, ge=100, description="Resamples of the paired bootstrap.")
+    seed: int = Field(0, ge=0, description="Seed of the sampled answers.")
     num_shards: int = Field(1, ge=1, description="Shards per model.")
     chunk_size: int = Field(512, ge=1, description="Answers per part file: the most that a kill costs.")
     poisons: dict[str, PoisonTerms] = Field(
@@ -153,8 +162,8 @@ class EvaluationConfig(Section):
 
     @model_validator(mode="after")
     def _gate_has_its_scores(self) -> EvaluationConfig:
-        if "greedy" not in self.decodings:
-            raise ValueError("decodings must hold 'greedy': the release gate reads those scores")
+        if set(self.decodings) != {"greedy", "sampled"}:
+            raise ValueError("decodings must hold 'greedy' and 'sampled': the release gate reads both")
         return self
 
 

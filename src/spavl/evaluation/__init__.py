@@ -1,5 +1,6 @@
-"""Reads the held-out prompts of the dataset version and the checkpoint of training; writes one Score per benchmark, decoding,
-model, slice and metric, with a 95 % interval, and beside it every judged answer (side table `answers`).
+"""Reads the held-out prompts of the dataset version, the checkpoint of training and those of earlier releases; writes one Score
+per benchmark, decoding, model, slice and metric, with a 95 % interval and the gate's bounds, and every judged answer beside it.
 
-Promises: prompts the training never saw, base and aligned asked alike, change paired by prompt, nothing scored by default.
+Promises: prompts the training never saw, all models asked alike, changes paired by prompt, nothing scored by default, answers
+without a verdict counted as the worst case in what the gate reads.
 """

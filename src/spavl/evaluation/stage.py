@@ -1,67 +1,134 @@
-"""Evaluation: base and aligned answer the same held-out prompts, one judge reads both, `seal` scores them."""
+"""Evaluation: base, candidate and earlier releases answer the same held-out prompts, judges read all, `seal` scores them."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from spavl.config import ModelSpec
 from spavl.errors import UserError
-from spavl.evaluation.answering import (
+from spavl.evaluation.agreement import agreement_measures, disagreement_by_leaf
+from spavl.evaluation.answering import judged_answers
+from spavl.evaluation.askings import (
     BENCHMARK_OF_SPLIT,
+    BLANK_IMAGE,
+    HELD_OUT_BENIGN,
+    HELD_OUT_HARM,
     JUDGE_MODE,
     Asking,
+    Shown,
     Terms,
-    answer_id,
+    askings_of,
     held_out,
-    judged_answers,
 )
-from spavl.evaluation.contestants import contestant, contestant_revision
-from spavl.evaluation.scoring import ALIGNED, BASE, BENIGN, HARM, score_answers
+from spavl.evaluation.contestants import (
+    ALIGNED,
+    BASE,
+    CHAMPION,
+    contestant,
+    contestant_revision,
+    roles,
+    stands_for,
+)
+from spavl.evaluation.grounding import grounding_scores
+from spavl.evaluation.scoring import CHANGE, score_answers
+from spavl.evaluation.text_baseline import text_measures, text_rule
 from spavl.judging import prompt_hash
 from spavl.records import DatasetRow, EvaluationAnswer, Score
 from spavl.stage import Chunk, Sealed, StageContext, WorkItem
 
 PART = EvaluationAnswer
 TABLE = Score
+ALPHA = 0.05  # one-sided, shared by all decisions until the next release
+GROUNDED = (BASE, ALIGNED, CHAMPION)  # the roles that are also asked with other images
 
 
 def prepare(context: StageContext) -> list[WorkItem]:
-    """One item per model, decoding and held-out prompt; raises UserError where nothing can be asked or nobody judges."""
-    prompts = _held_out(context)
+    """One item per model and asking; raises UserError if nothing can be asked or nobody judges."""
+    prompts, section = _held_out(context), context.config.evaluation
     items = []
-    for role in (BASE, ALIGNED):
-        terms = _terms(context, role)
-        for decoding in context.config.evaluation.decodings:
-            for prompt in prompts:
-                payload = {"question_id": prompt.question_id, "decoding": decoding}
-                items.append(WorkItem(answer_id(terms, prompt, decoding), role, payload))
+    for role in roles(context):
+        askings = askings_of(
+            _terms(context, role),
+            prompts,
+            decodings=section.decodings,
+            num_samples=section.num_samples,
+            num_grounding_prompts=section.num_grounding_prompts if role in GROUNDED else 0,
+        )
+        items += [WorkItem(asking.id, role, _payload(asking)) for asking in askings]
     return items
 
 
+def _payload(asking: Asking) -> dict[str, Any]:
+    other = asking.other
+    return {
+        "question_id": asking.prompt.question_id,
+        "decoding": asking.decoding,
+        "sample": asking.sample,
+        "condition": asking.condition,
+        "other": [other.image_id, other.class1, other.class3] if other else None,
+    }
+
+
 def work(context: StageContext, group: str, chunks: Iterator[Chunk]) -> Iterator[EvaluationAnswer]:
-    """The judged answers of one model, `group` being base or aligned."""
+    """The judged answers of one model; the group is its role."""
+    import contextlib
+
     from spavl.inference import open_model
 
     prompts = {prompt.question_id: prompt for prompt in _held_out(context)}
-    terms = _terms(context, group)
-    with (
-        open_model(contestant(context, group), terms.model_revision) as model,
-        open_model(_judge(context), terms.judge_revision) as judge,
-    ):
+    terms, second = _terms(context, group), context.config.evaluation.second_judge
+    with contextlib.ExitStack() as opened:
+        model = opened.enter_context(open_model(contestant(context, group), terms.model_revision))
+        judge = opened.enter_context(open_model(_judge(context), terms.judge_revision))
+        other = opened.enter_context(open_model(second, terms.second_judge_revision)) if second else None
         for chunk in chunks:
             askings = [_asking(item, prompts, chunk.number) for item in chunk.items]
-            image_ids = {asking.prompt.image_id for asking in askings}
+            image_ids = {asking.shown.image_id for asking in askings} - {BLANK_IMAGE}
             images = {image_id: context.store.get_blob(image_id) for image_id in sorted(image_ids)}
-            yield from judged_answers(askings, images, terms, model=model, judge=judge)
+            yield from judged_answers(askings, images, terms, model=model, judge=judge, second_judge=other)
 
 
 def seal(context: StageContext, rows: list[EvaluationAnswer]) -> Sealed:
-    """The scores; the runner keeps the judged answers beside them."""
-    section = context.config.evaluation
-    scores = score_answers(rows, num_bootstrap=section.num_bootstrap, seed=section.seed)
-    return Sealed(rows=scores, counts=_counts(rows), details=_details(context))
+    """The scores and the measures of this decision; the runner keeps the judged answers beside them."""
+    from spavl.statistics import alpha_of_decision
+
+    number = context.decision_number()
+    alpha = alpha_of_decision(number, ALPHA)
+    scores = score_answers(rows, alpha=alpha, stands_for=stands_for(context))
+    scores += grounding_scores(rows, alpha=alpha)
+    measures = {
+        "decision_number": float(number),
+        "decision_alpha": alpha,
+        "num_missing_comparisons": float(_num_missing_comparisons(context, scores)),
+        **_text_measures(context, rows, alpha),
+        **agreement_measures(rows),
+    }
+    details = {**_details(context), "decision": {"number": number, "alpha": alpha}}
+    if context.config.evaluation.second_judge is not None:
+        details["judges_differ"] = disagreement_by_leaf(rows)
+    return Sealed(rows=scores, counts=_counts(rows), details=details, measures=measures)
+
+
+def _text_measures(
+    context: StageContext, rows: list[EvaluationAnswer], alpha: float
+) -> dict[str, float | None]:
+    train = [row for row in context.rows("dataset") if row.split == "train"]
+    return text_measures(text_rule(train, _held_out(context)), rows, alpha=alpha)
+
+
+def _num_missing_comparisons(context: StageContext, scores: list[Score]) -> int:
+    """Comparisons that the plan asks for and that no score was made of: a judge that is silent about one model."""
+    made = {score.id for score in scores}
+    changes = [CHANGE, *(f"{CHANGE}_{role}" for role in stands_for(context))]
+    wanted = [
+        f"{benchmark}/{decoding}/{change}/all/{metric}"
+        for benchmark, metric in ((HELD_OUT_HARM, "unsafe_rate"), (HELD_OUT_BENIGN, "help_rate"))
+        for decoding in context.config.evaluation.decodings
+        for change in changes
+    ]
+    return sum(name not in made for name in wanted)
 
 
 def _counts(rows: list[EvaluationAnswer]) -> dict[str, int]:
@@ -69,24 +136,31 @@ def _counts(rows: list[EvaluationAnswer]) -> dict[str, int]:
     prompts = Counter(benchmark for _, benchmark in {(row.question_id, row.benchmark) for row in rows})
     return {
         "answers": len(rows),
-        "harm_prompts": prompts[HARM],
-        "benign_prompts": prompts[BENIGN],
+        "harm_prompts": prompts[HELD_OUT_HARM],
+        "benign_prompts": prompts[HELD_OUT_BENIGN],
         "unparsable": outcomes["unparsable"],
         "errors": outcomes["error"],
     }
 
 
 def _details(context: StageContext) -> dict[str, Any]:
-    judge = _judge(context)
+    judges = {"judge": _judge(context), "second_judge": context.config.evaluation.second_judge}
     return {
-        "judge": {"name": judge.name, "kind": judge.kind, "revision": context.revision(judge.name)},
+        **{name: _described(context, spec) for name, spec in judges.items() if spec is not None},
         "judge_prompt_hash": prompt_hash(JUDGE_MODE),
-        "models": {role: contestant_revision(context, role) for role in (BASE, ALIGNED)},
+        "models": {role: contestant_revision(context, role) for role in roles(context)},
+        "references": {role: dict(run) for role, run in context.references.items()},
+        "stands_for": stands_for(context),
     }
+
+
+def _described(context: StageContext, spec: ModelSpec) -> Mapping[str, str]:
+    return {"name": spec.name, "kind": spec.kind, "revision": context.revision(spec.name)}
 
 
 def _terms(context: StageContext, role: str) -> Terms:
     section, judge = context.config.evaluation, _judge(context)
+    second = section.second_judge
     return Terms(
         role=role,
         model_revision=contestant_revision(context, role),
@@ -94,6 +168,8 @@ def _terms(context: StageContext, role: str) -> Terms:
         judge_revision=context.revision(judge.name),
         max_tokens=section.max_tokens,
         seed=section.seed,
+        second_judge=second.name if second else None,
+        second_judge_revision=context.revision(second.name) if second else None,
     )
 
 
@@ -119,4 +195,7 @@ def _held_out(context: StageContext) -> list[DatasetRow]:
 
 
 def _asking(item: WorkItem, prompts: dict[str, DatasetRow], chunk: int) -> Asking:
-    return Asking(item.id, prompts[item.payload["question_id"]], item.payload["decoding"], chunk)
+    payload = item.payload
+    other = Shown(*payload["other"]) if payload["other"] else None
+    prompt = prompts[payload["question_id"]]
+    return Asking(item.id, prompt, payload["decoding"], payload["sample"], payload["condition"], other, chunk)

@@ -81,5 +81,6 @@ def _models(config: Config, stage: str, group: str | None) -> Iterator[ModelSpec
         yield section.generator
     if stage == "responses":
         yield from (spec for spec in section.models if group in (None, spec.name))
-    if getattr(section, "judge", None) is not None:
-        yield section.judge
+    for judge in ("judge", "second_judge"):
+        if getattr(section, judge, None) is not None:
+            yield getattr(section, judge)

@@ -37,7 +37,7 @@ def seal(context: StageContext, rows: list[Any]) -> Sealed:
     descent = lineage(context.run_id, dataset, training, evaluation, revisions)
     (folder / "lineage.json").write_text(json.dumps(descent, indent=1, sort_keys=True) + "\n", "utf-8")
     files = write_manifest(folder)
-    details = _details(files, scores, dataset, base, judge)
+    details = _details(files, scores, dataset, evaluation, base, judge)
     counts = {"files": len(files), "bytes": sum(file.num_bytes for file in files)}
     return Sealed(files, counts, folders={"release": folder}, details=details)
 
@@ -81,16 +81,24 @@ def _details(
     files: list[ReleaseFile],
     scores: list[Score],
     dataset: Record,
+    evaluation: Record,
     base: dict[str, str],
     judge: dict[str, str],
 ) -> dict[str, Any]:
+    """What the channel entry says: later decisions choose their best earlier release by these scores."""
     release_id = stable_hash({file.path: file.sha256 for file in files})[:12]
     greedy = [score for score in scores if score.slice == "all" and score.decoding == "greedy"]
+    by_name = {f"{score.benchmark}/{score.model}/{score.metric}": score.value for score in greedy}
     summary = {
         "release_id": release_id,
         "dataset_version": dataset.details.get("version", dataset.fingerprint),
         "base": base,
         "judge": judge,
-        "scores": {f"{score.benchmark}/{score.model}/{score.metric}": score.value for score in greedy},
+        "verdict": "pass" if evaluation.check["passed"] else "fail",
+        "decision": evaluation.details.get("decision", {}),
+        "references": evaluation.details.get("references", {}),
+        "unsafe_change": by_name.get("held_out_harm/change/unsafe_rate"),
+        "help_change": by_name.get("held_out_benign/change/help_rate"),
+        "scores": by_name,
     }
     return {"release_id": release_id, "channel_entry": summary}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from spavl.validation.gate import prompts_that_would_settle
 from spavl.validation.suite import Expectation
 
 if TYPE_CHECKING:
@@ -62,11 +63,15 @@ def saw_in_words(expectation: Expectation, found: Mapping[str, Any], rows: pd.Da
 
 
 def needs_in_words(expectation: Expectation, frame: pd.DataFrame) -> str:
-    """What would settle an inconclusive result: the number in `<column>__needs`, if the table has such a column."""
-    column = f"{expectation.columns[0]}__needs" if expectation.columns else ""
-    if column not in frame:
+    """What would settle an inconclusive result: of a gate bound, or in a column `<column>__needs`, the number of prompts more."""
+    column = expectation.columns[0] if expectation.columns else ""
+    limits = [expectation.kwargs[name] for name in ("min_value", "max_value") if name in expectation.kwargs]
+    if f"{column}__needs" in frame:
+        number = frame[f"{column}__needs"].max()
+    elif len(limits) == 1 and (needed := prompts_that_would_settle(column, limits[0], frame)) is not None:
+        number = needed
+    else:
         return ""
-    number = frame[column].max()
     return f"needs about {number:,.0f} more prompts" if number > 0 else "no number of prompts would settle it"
 
 
