@@ -12,7 +12,7 @@ import logging
 import shutil
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -146,10 +146,10 @@ class _Attempt:
             files = self._store.upload(Path(spec["path"]), path)
             take_over(self._store, plan, stage, honest_run, model={"path": path, "files": files})
             return
-        rows = change.change(self._honest_rows(stage), self._honest_rows)
         if BY_NAME[stage].is_sharded:
-            seal_rows(self._store, plan, stage, honest_run, rows)
+            seal_changed(self._store, plan, stage, lambda rows: change.change(rows, self._honest_rows))
         else:
+            rows = change.change(self._honest_rows(stage), self._honest_rows)
             take_over(self._store, plan, stage, honest_run, rows=rows)
 
     def _honest_rows(self, stage: str) -> list[Any]:
@@ -211,15 +211,16 @@ def _with_rows(store: Store, plan: Plan, stage: str, record: Record, rows: Seque
     return dataclasses.replace(record, tables={**record.tables, "table": entry})
 
 
-def seal_rows(store: Store, plan: Plan, stage: str, honest_run: str, rows: Sequence[Any]) -> None:
-    """Seal a sharded stage whose workers have answered these rows: its own suite sees them."""
-    known = worklist.read(store, honest_run, stage)
-    assert known is not None, f"the honest run {honest_run} has no work list of {stage}"
-    kept = {row.id for row in rows}
-    listed = [dataclasses.replace(row, shard=-1, chunk=-1) for row in known.rows if row.id in kept]
+def seal_changed(store: Store, plan: Plan, stage: str, change: Callable[[list[Any]], list[Any]]) -> None:
+    """Do a sharded stage, change what its workers have answered (id by id), and seal that: its own suite sees it."""
+    for group in runner.prepare(store, plan, stage).groups:
+        for shard in range(group["num_shards"]):
+            runner.work(store, plan, stage, group["group"], shard, group["num_shards"])
+    row_type = runner.load_stage(stage).PART
+    changed = change(worklist.read_parts(store, plan.run_id, stage, row_type))
+    store.remove(f"{stage_folder(plan.run_id, stage)}/parts")
     path = worklist.part_path(plan.run_id, stage, worklist.REUSED, 0, 0)
-    worklist.write_part(store, path, list(rows), runner.load_stage(stage).PART)
-    worklist.write(store, plan.run_id, stage, worklist.WorkList(listed, dict.fromkeys(known.num_shards, 0)))
+    worklist.write_part(store, path, changed, row_type)
     runner.seal(store, plan, stage)
 
 
