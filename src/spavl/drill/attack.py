@@ -19,7 +19,7 @@ from typing import Any
 from spavl import records, runner, worklist
 from spavl.artifacts.record import Record, read_record, read_rows, record_path, stage_folder
 from spavl.artifacts.store import Store, open_store
-from spavl.drill.changes import Source, Table, Weights, model_named, overrides
+from spavl.drill.changes import CHAMPION, Model, Source, Table, Weights, model_named, overrides
 from spavl.drill.finding import Failure, Finding
 from spavl.drill.impossible import Impossible
 from spavl.drill.night import (
@@ -31,6 +31,7 @@ from spavl.drill.night import (
 )
 from spavl.drill.pictures import read_pictures, write_tables
 from spavl.drill.poison import Poison
+from spavl.drill.releases import release_again
 from spavl.errors import CheckFailed, UserError
 from spavl.pipeline import BY_NAME, DAGS
 from spavl.plan import Plan, make_plan
@@ -96,8 +97,20 @@ class _Attempt:
             self._stages(plan, data_run, DAGS[REFRESH])
             data_run = plan.run_id
             self._raise_if_undone(plan)
+        self._release_champion()
         plan = self._plan(ALIGN, settings, data_run)
         self._stages(plan, self._night.align_run, [stage for stage in plan.stages if stage in GATED])
+
+    def _release_champion(self) -> None:
+        """A slow drift's former nights: the champion is a later release than the honest one, and worse."""
+        loss = sum(
+            change.terms_on(self._number)["share"]
+            for change in self._poison.changes
+            if isinstance(change, Model) and change.place == CHAMPION and change.terms_on(self._number)
+        )
+        if loss:
+            plan = self._plan(ALIGN, list(self._night.overrides), self._night.refresh_run, "champion")
+            release_again(self._store, plan, self._night.align_run, loss, take_over)
 
     def _settings(self) -> list[str]:
         made = overrides(self._poison.changes, self._night.config, self._number)
@@ -117,11 +130,11 @@ class _Attempt:
         write_tables(pictures)
         return sources_at(sources, images, list(pictures.tables))
 
-    def _plan(self, dag: str, settings: list[str], data_run: str | None = None) -> Plan:
+    def _plan(self, dag: str, settings: list[str], data_run: str | None = None, word: str = "drill") -> Plan:
         return make_plan(
             self._store,
             dag=dag,
-            airflow_run_id=f"drill {self._poison.name} {self._number}",
+            airflow_run_id=f"{word} {self._poison.name} {self._number}",
             profile=self._night.profile,
             overrides=settings,
             dataset_run=data_run,
