@@ -12,14 +12,14 @@ import logging
 import shutil
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from spavl import records, runner, worklist
 from spavl.artifacts.record import Record, read_record, read_rows, record_path, stage_folder
 from spavl.artifacts.store import Store, open_store
-from spavl.drill.changes import Source, Table, Weights, model_named, overrides
+from spavl.drill.changes import CHAMPION, Model, Source, Table, Weights, model_named, overrides
 from spavl.drill.finding import Failure, Finding
 from spavl.drill.impossible import Impossible
 from spavl.drill.night import (
@@ -31,6 +31,7 @@ from spavl.drill.night import (
 )
 from spavl.drill.pictures import read_pictures, write_tables
 from spavl.drill.poison import Poison
+from spavl.drill.releases import release_again
 from spavl.errors import CheckFailed, UserError
 from spavl.pipeline import BY_NAME, DAGS
 from spavl.plan import Plan, make_plan
@@ -96,8 +97,20 @@ class _Attempt:
             self._stages(plan, data_run, DAGS[REFRESH])
             data_run = plan.run_id
             self._raise_if_undone(plan)
+        self._release_champion()
         plan = self._plan(ALIGN, settings, data_run)
         self._stages(plan, self._night.align_run, [stage for stage in plan.stages if stage in GATED])
+
+    def _release_champion(self) -> None:
+        """A slow drift's former nights: the champion is a later release than the honest one, and worse."""
+        loss = sum(
+            change.terms_on(self._number)["share"]
+            for change in self._poison.changes
+            if isinstance(change, Model) and change.place == CHAMPION and change.terms_on(self._number)
+        )
+        if loss:
+            plan = self._plan(ALIGN, list(self._night.overrides), self._night.refresh_run, "champion")
+            release_again(self._store, plan, self._night.align_run, loss, take_over)
 
     def _settings(self) -> list[str]:
         made = overrides(self._poison.changes, self._night.config, self._number)
@@ -117,11 +130,11 @@ class _Attempt:
         write_tables(pictures)
         return sources_at(sources, images, list(pictures.tables))
 
-    def _plan(self, dag: str, settings: list[str], data_run: str | None = None) -> Plan:
+    def _plan(self, dag: str, settings: list[str], data_run: str | None = None, word: str = "drill") -> Plan:
         return make_plan(
             self._store,
             dag=dag,
-            airflow_run_id=f"drill {self._poison.name} {self._number}",
+            airflow_run_id=f"{word} {self._poison.name} {self._number}",
             profile=self._night.profile,
             overrides=settings,
             dataset_run=data_run,
@@ -146,10 +159,10 @@ class _Attempt:
             files = self._store.upload(Path(spec["path"]), path)
             take_over(self._store, plan, stage, honest_run, model={"path": path, "files": files})
             return
-        rows = change.change(self._honest_rows(stage), self._honest_rows)
         if BY_NAME[stage].is_sharded:
-            seal_rows(self._store, plan, stage, honest_run, rows)
+            seal_changed(self._store, plan, stage, lambda rows: change.change(rows, self._honest_rows))
         else:
+            rows = change.change(self._honest_rows(stage), self._honest_rows)
             take_over(self._store, plan, stage, honest_run, rows=rows)
 
     def _honest_rows(self, stage: str) -> list[Any]:
@@ -211,15 +224,16 @@ def _with_rows(store: Store, plan: Plan, stage: str, record: Record, rows: Seque
     return dataclasses.replace(record, tables={**record.tables, "table": entry})
 
 
-def seal_rows(store: Store, plan: Plan, stage: str, honest_run: str, rows: Sequence[Any]) -> None:
-    """Seal a sharded stage whose workers have answered these rows: its own suite sees them."""
-    known = worklist.read(store, honest_run, stage)
-    assert known is not None, f"the honest run {honest_run} has no work list of {stage}"
-    kept = {row.id for row in rows}
-    listed = [dataclasses.replace(row, shard=-1, chunk=-1) for row in known.rows if row.id in kept]
+def seal_changed(store: Store, plan: Plan, stage: str, change: Callable[[list[Any]], list[Any]]) -> None:
+    """Do a sharded stage, change what its workers have answered (id by id), and seal that: its own suite sees it."""
+    for group in runner.prepare(store, plan, stage).groups:
+        for shard in range(group["num_shards"]):
+            runner.work(store, plan, stage, group["group"], shard, group["num_shards"])
+    row_type = runner.load_stage(stage).PART
+    changed = change(worklist.read_parts(store, plan.run_id, stage, row_type))
+    store.remove(f"{stage_folder(plan.run_id, stage)}/parts")
     path = worklist.part_path(plan.run_id, stage, worklist.REUSED, 0, 0)
-    worklist.write_part(store, path, list(rows), runner.load_stage(stage).PART)
-    worklist.write(store, plan.run_id, stage, worklist.WorkList(listed, dict.fromkeys(known.num_shards, 0)))
+    worklist.write_part(store, path, changed, row_type)
     runner.seal(store, plan, stage)
 
 
