@@ -75,11 +75,14 @@ def _image_names(config: Config, stage: str) -> set[str]:
 def _models(config: Config, stage: str, group: str | None) -> Iterator[ModelSpec]:
     """The models that a group of a stage uses; with no group those of all groups."""
     section: Any = getattr(config, stage)
-    if stage == "evaluation" and config.training.base is not None:
+    if stage in ("evaluation", "benchmarks") and config.training.base is not None:
         yield config.training.base  # base and aligned are loaded in the same way
     if stage == "questions" and section.generator is not None and group in (None, section.generator.name):
         yield section.generator
     if stage == "responses":
         yield from (spec for spec in section.models if group in (None, spec.name))
-    if getattr(section, "judge", None) is not None:
-        yield section.judge
+    judge = getattr(section, "judge", None)
+    if stage == "benchmarks" and judge is None:
+        judge = config.evaluation.judge  # the same judge, unless the profile names another
+    if judge is not None:
+        yield judge
