@@ -318,7 +318,7 @@ class BenchmarkScore:
     task: str
     model: str  # base, aligned, or change (aligned minus base, paired by sample)
     model_revision: str
-    metric: str  # unsafe_rate, refusal_rate, neither_rate, unparsable_rate, error_rate, right_rate, or the task's own score
+    metric: str  # unsafe_rate, refusal_rate, neither_rate | over_refusal_rate, help_rate | right_rate | the task's own; unparsable_rate, error_rate
     value: float  # a share, 0 to 1 (change: -1 to 1)
     low: float  # lower end of the 95 % interval
     high: float

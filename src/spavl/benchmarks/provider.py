@@ -10,7 +10,6 @@ import base64
 import contextlib
 import hashlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from inspect_ai.model import (
@@ -32,6 +31,7 @@ from inspect_ai.model import (
 from inspect_ai.tool import ToolChoice, ToolInfo
 
 from spavl.benchmarks.collector import Collector
+from spavl.inference.pictures import media_type
 from spavl.inference.request import Answer, Request, Sampling
 from spavl.judging import response_schema
 from spavl.records import stable_hash
@@ -128,9 +128,12 @@ def _parts_of(message: ChatMessageUser) -> tuple[str, bytes | None]:
 
 
 def image_bytes(image: str) -> bytes:
-    """The encoded image behind Inspect's reference: a data URI, or a file of this machine; nothing is fetched."""
-    if image.startswith("data:"):
-        return base64.b64decode(image.partition(",")[2])
-    if "://" in image:
-        raise NotAsked("the image is an address; spavl fetches none")
-    return Path(image).read_bytes()
+    """The encoded image of a data URI, which is all that Inspect lets through to a model; no address or path is followed."""
+    if not image.startswith("data:"):
+        raise NotAsked("the image is no data URI")
+    return base64.b64decode(image.partition(",")[2])
+
+
+def data_uri(image: bytes) -> str:
+    """The encoded image as Inspect takes it."""
+    return f"data:{media_type(image)};base64,{base64.b64encode(image).decode()}"

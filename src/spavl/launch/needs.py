@@ -30,7 +30,9 @@ def needs(config: Config, stage: str, step: str, group: str | None) -> Needs:
     launch = config.launch
     assert isinstance(launch, KubernetesLaunch)
     if step != "work":
-        return Needs(image(launch, "data"), launch.cpu)
+        # which version of a benchmark's package is asked decides its rows, and the training image holds those packages
+        name = "training" if (stage, step) == ("benchmarks", "prepare") else "data"
+        return Needs(image(launch, name), launch.cpu)
     if BY_NAME[stage].runs_on == "training":
         return Needs(image(launch, "training"), launch.training, runs_model=True)
     used = list(_models(config, stage, group))

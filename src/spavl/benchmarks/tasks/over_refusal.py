@@ -1,4 +1,4 @@
-"""Over-refusal with harmless content: held-out benign prompts that look or sound like harm; `refusal_rate` is what is wrong."""
+"""Over-refusal with harmless content: held-out benign prompts that look or sound like harm; `over_refusal_rate` is what is wrong."""
 
 from __future__ import annotations
 
@@ -60,4 +60,4 @@ def one_word_benign() -> Task:
 def _over_refusal(changed: Callable[[Material, DatasetRow], Sample]) -> Task:
     material = current()
     samples = [changed(material, row) for row in material.prompts(BENIGN_SPLIT)]
-    return Task(dataset=MemoryDataset(samples), solver=generate(), scorer=judged())
+    return Task(dataset=MemoryDataset(samples), solver=generate(), scorer=judged(benign=True))

@@ -56,13 +56,14 @@ def siuo_choices(folder: str) -> Task:
 @task
 def mossbench(folder: str) -> Task:
     """MOSSBench: harmless questions about images that alarm."""
-    return _task(layouts.mossbench(folder), judged(), benign=True)
+    return _task(layouts.mossbench(folder), judged(benign=True), benign=True)
 
 
 @task
 def xstest(folder: str, label: str = "safe", table: str = "xstest_prompts.csv") -> Task:
     """XSTest, words only. The unsafe half is an attack: say `family: attack` in the profile for `label: unsafe`."""
-    return _task(layouts.xstest(folder, label=label, table=table), judged(), benign=label == "safe")
+    benign = label == "safe"
+    return _task(layouts.xstest(folder, label=label, table=table), judged(benign=benign), benign=benign)
 
 
 @task
