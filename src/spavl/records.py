@@ -297,7 +297,7 @@ class BenchmarkRun:
     benchmark: str  # its name in the profile
     family: str  # one of BENCHMARK_FAMILIES
     task: str  # the Inspect task, as the profile names it
-    model: str  # base or aligned
+    model: str  # base, aligned or champion
     model_revision: str
     judge: str  # the judging model, or "inspect" if the task's own rule scored
     judge_revision: str
@@ -316,7 +316,7 @@ class BenchmarkScore:
     benchmark: str
     family: str  # one of BENCHMARK_FAMILIES
     task: str
-    model: str  # base, aligned, or change (aligned minus base, paired by sample)
+    model: str  # base, aligned, champion, or change and change_from_champion (aligned minus that one, paired by sample)
     model_revision: str
     metric: str  # unsafe_rate, refusal_rate, neither_rate | over_refusal_rate, help_rate | right_rate | the task's own; unparsable_rate, error_rate
     value: float  # a share, 0 to 1 (change: -1 to 1)

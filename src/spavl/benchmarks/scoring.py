@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
 from spavl.benchmarks.reading import SampleResult, from_json
-from spavl.benchmarks.roles import ALIGNED, BASE, CHANGE
+from spavl.benchmarks.roles import ALIGNED, CHANGES
 from spavl.records import BenchmarkRun, BenchmarkScore
 from spavl.statistics import Interval, change_interval, rate_interval
 
@@ -20,7 +20,7 @@ Results = Mapping[str, SampleResult]
 
 
 def score_runs(runs: Iterable[BenchmarkRun]) -> list[BenchmarkScore]:
-    """All scores, sorted by id. The change is aligned minus base, over the samples that both have a value for."""
+    """All scores, sorted by id. A change is aligned minus base or champion, over the samples that both have a value for."""
     by_benchmark: dict[str, dict[str, BenchmarkRun]] = defaultdict(dict)
     for run in runs:
         by_benchmark[run.benchmark][run.model] = run
@@ -39,21 +39,22 @@ def _scores(of_model: Mapping[str, BenchmarkRun]) -> Iterator[BenchmarkScore]:
                 clusters = [results[model][id].cluster for id in hits]
                 interval = rate_interval(list(hits.values()), clusters)
                 yield _score(run, model, run.model_revision, metric, interval, len(hits), RATE_INTERVAL)
-    if BASE in of_model and ALIGNED in of_model:
-        yield from _changes(of_model[BASE], of_model[ALIGNED], results[BASE], results[ALIGNED])
+    for former, name in CHANGES.items():
+        if former in of_model and ALIGNED in of_model:
+            yield from _changes(name, of_model[former], of_model[ALIGNED], results[former], results[ALIGNED])
 
 
 def _changes(
-    base: BenchmarkRun, aligned: BenchmarkRun, of_base: Results, of_aligned: Results
+    name: str, former: BenchmarkRun, aligned: BenchmarkRun, of_former: Results, of_aligned: Results
 ) -> Iterator[BenchmarkScore]:
     for metric in metrics_of(of_aligned):
-        before, after = hits_of(of_base, metric), hits_of(of_aligned, metric)
+        before, after = hits_of(of_former, metric), hits_of(of_aligned, metric)
         paired = [id for id in after if id in before]
         if paired:
             differences = [int(after[id]) - int(before[id]) for id in paired]
             interval = change_interval(differences, [of_aligned[id].cluster for id in paired])
-            revision = f"{base.model_revision}..{aligned.model_revision}"
-            yield _score(aligned, CHANGE, revision, metric, interval, len(paired), CHANGE_INTERVAL)
+            revision = f"{former.model_revision}..{aligned.model_revision}"
+            yield _score(aligned, name, revision, metric, interval, len(paired), CHANGE_INTERVAL)
 
 
 def metrics_of(results: Results) -> list[str]:

@@ -10,7 +10,7 @@ from spavl.artifacts.record import stage_folder
 from spavl.benchmarks import reading
 from spavl.benchmarks.material import TRAIN, Material, using
 from spavl.benchmarks.resolving import family_of, make_task, task_version
-from spavl.benchmarks.roles import ROLES, judge_spec, model_revision, model_spec
+from spavl.benchmarks.roles import judge_spec, model_revision, model_spec, roles
 from spavl.benchmarks.scoring import in_train, score_runs
 from spavl.benchmarks.wording import text_hash
 from spavl.config import BenchmarkTask
@@ -32,7 +32,7 @@ def prepare(context: StageContext) -> list[WorkItem]:
     judge_spec(context)
     return [
         WorkItem(_item_id(context, role, task), role, {"benchmark": task.name})
-        for role in ROLES
+        for role in roles(context)
         for task in context.config.benchmarks.tasks
     ]
 
@@ -163,7 +163,7 @@ def _details(context: StageContext, runs: list[BenchmarkRun]) -> dict[str, Any]:
         "folders": {"logs": {"path": _logs(context), "files": files}},
         "judge": {"name": judge.name, "kind": judge.kind, "revision": context.revision(judge.name)},
         "judge_prompt_hash": prompt_hash("image"),
-        "models": {role: model_revision(context, role) for role in ROLES},
+        "models": {role: model_revision(context, role) for role in roles(context)},
     }
 
 
