@@ -1,4 +1,4 @@
-"""Aligns a model on a dataset version: (reward →) training → evaluation (the gate) → release."""
+"""Aligns a model on a dataset version: (reward →) training → evaluation (the gate) beside benchmarks → release."""
 
 from airflow.sdk import Param, dag
 
@@ -15,6 +15,8 @@ that the form names; a version that is already aligned with the same recipe is a
   on from its last checkpoint.
 - **evaluation** asks base and aligned model the held-out prompts. Its suite, `expectations/evaluation.yaml`, is **the gate**: where
   it fails, the run fails, nothing is published and the channel still points to the former release.
+- **benchmarks** puts the Inspect tasks of the profile to both models, at the same time: attacks, over-refusal, capability. Its logs
+  open with `inspect view`; its suite, `expectations/benchmarks.yaml`, must pass too.
 - **release / seal** publishes the checkpoint to the channel and announces `aligned_checkpoint`. `rollback_release` undoes it.
 """
 

@@ -96,8 +96,16 @@ STAGES = (
         "base against aligned on held-out prompts: the release gate",
     ),
     StageInfo(
+        "benchmarks",
+        ("dataset", "training"),
+        "BenchmarkScore",
+        "inference",
+        True,
+        "base against aligned on attacks, over-refusal and capability: Inspect tasks",
+    ),
+    StageInfo(
         "release",
-        ("dataset", "training", "evaluation"),
+        ("dataset", "training", "evaluation", "benchmarks"),
         "ReleaseFile",
         "cpu",
         False,
@@ -117,7 +125,7 @@ DAGS = {
         "preferences",
         "dataset",
     ),
-    "align_model": ("reward", "training", "evaluation", "release"),
+    "align_model": ("reward", "training", "evaluation", "benchmarks", "release"),
 }
 
 

@@ -180,6 +180,7 @@ def _new_plan(
     inputs: dict[str, dict[str, str]] = {}
     skip_reason = ""
     if dag == "align_model":
+        _check_benchmarks(config)
         inputs["dataset"] = _chosen_dataset(store, config, dataset_head, dataset_run)
         skip_reason = _already_aligned(store, config, inputs["dataset"]["fingerprint"], revisions)
     suites = {stage: _suite(stage, config.expectations) for stage in DAGS[dag]}
@@ -227,6 +228,14 @@ def _suite(stage: str, variant: str | None) -> str:
     return text
 
 
+def _check_benchmarks(config: Config) -> None:
+    """A benchmark that cannot run stops the night before it starts; on a cluster only the pods hold Inspect."""
+    from spavl.benchmarks.resolving import check_tasks
+
+    if config.launch.kind != "kubernetes":
+        check_tasks(config.benchmarks.tasks)
+
+
 def _images(config: Config, dag: str) -> dict[str, str]:
     """The container images of this run; a missing one stops it before it starts."""
     from spavl.launch.needs import images_used
@@ -254,13 +263,14 @@ def _chosen_dataset(
 
 
 def alignment_key(config: Config, dataset_fingerprint: str, revisions: dict[str, str]) -> str:
-    """What makes two alignments the same: dataset version, training and evaluation config, revisions of their models."""
+    """What makes two alignments the same: dataset version, config of training, evaluation and benchmarks, revisions of their models."""
     reward = config.reward.model_dump(mode="json") if config.training.method == "ppo" else None
     return stable_hash(
         dataset_fingerprint,
         reward,
         config.training.model_dump(mode="json"),
         config.evaluation.model_dump(mode="json"),
+        config.benchmarks.model_dump(mode="json"),
         revisions,
     )
 

@@ -8,7 +8,6 @@ not wait for it.
 from __future__ import annotations
 
 from datetime import timedelta
-from itertools import pairwise
 from typing import Any
 
 from airflow.sdk import Asset, Param, TaskGroup, TriggerRule, chain, task
@@ -59,15 +58,30 @@ OVERRIDES = Param(
 def stage_tasks(dag_id: str) -> None:
     """All tasks of one DAG of the map, to be called inside its definition."""
     planned = task(task_id="plan", doc_md=tasks.plan.__doc__)(tasks.plan)()
-    stages = [BY_NAME[name] for name in DAGS[dag_id]]
-    groups = [stage_group(stages[0])]
-    for former, stage in pairwise(stages):
-        groups.append(stage_group(stage, may_follow_a_skip=bool(former.only_for)))
-        if former.only_for:
-            # where the former is left out, the plan is the one success that lets this stage begin
-            planned >> groups[-1]
+    groups: dict[str, TaskGroup] = {}
+    for name in DAGS[dag_id]:
+        former = waits_for(name, DAGS[dag_id])
+        may_follow_a_skip = any(BY_NAME[other].only_for for other in former)
+        groups[name] = stage_group(BY_NAME[name], may_follow_a_skip=may_follow_a_skip)
+        for other in former:
+            groups[other] >> groups[name]
+        if may_follow_a_skip or not former:
+            # if the former is left out, the plan is the one success that lets this stage begin
+            planned >> groups[name]
     reported = task(task_id="report", doc_md=tasks.report.__doc__)(tasks.report)(spavl_run=SPAVL_RUN)
-    chain(planned, *groups, reported.as_teardown())
+    groups[DAGS[dag_id][-1]] >> reported.as_teardown()
+
+
+def waits_for(name: str, stages: tuple[str, ...]) -> list[str]:
+    """The stages of this DAG that a stage reads, without those that another of them reads anyway."""
+    reads = [other for other in BY_NAME[name].reads if other in stages]
+    return [other for other in reads if not any(other in _upstream(third, stages) for third in reads)]
+
+
+def _upstream(name: str, stages: tuple[str, ...]) -> set[str]:
+    """All that a stage rests on, in this DAG."""
+    reads = {other for other in BY_NAME[name].reads if other in stages}
+    return reads.union(*(_upstream(other, stages) for other in reads))
 
 
 def stage_group(stage: StageInfo, *, may_follow_a_skip: bool = False) -> TaskGroup:

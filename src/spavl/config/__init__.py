@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from spavl.config.base import Name, Section, spavl_home
+from spavl.config.benchmarks import BenchmarksConfig, BenchmarkTask
 from spavl.config.launch import KubernetesLaunch, LaunchConfig, LocalLaunch
 from spavl.config.learning import LearningConfig, LoraConfig, PpoConfig, RewardConfig, TrainingConfig
 from spavl.config.models import (
@@ -39,7 +40,7 @@ from spavl.config.stages import (
 )
 
 __all__ = [
-    "Columns", "ComparisonsConfig", "Config", "DatasetConfig", "DemoRulesModel", "EndpointModel",
+    "BenchmarkTask", "BenchmarksConfig", "Columns", "ComparisonsConfig", "Config", "DatasetConfig", "DemoRulesModel", "EndpointModel",
     "EvaluationConfig", "FakeModel", "ImageSource", "ImagesConfig", "JudgementsConfig", "KubernetesLaunch",
     "LaunchConfig", "LearningConfig", "LocalLaunch", "LoraConfig", "ModelSpec", "Name", "PoisonTerms",
     "PoisonedModel", "PpoConfig", "PreferencesConfig", "QuestionsConfig", "ReleaseConfig", "ResponsesConfig",
@@ -73,6 +74,7 @@ class Config(Section):
     reward: RewardConfig = RewardConfig()
     training: TrainingConfig = TrainingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    benchmarks: BenchmarksConfig = BenchmarksConfig()
     release: ReleaseConfig = ReleaseConfig()
     launch: LaunchConfig = LocalLaunch()
     reuse: ReuseConfig = ReuseConfig()

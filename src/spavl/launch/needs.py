@@ -30,7 +30,9 @@ def needs(config: Config, stage: str, step: str, group: str | None) -> Needs:
     launch = config.launch
     assert isinstance(launch, KubernetesLaunch)
     if step != "work":
-        return Needs(image(launch, "data"), launch.cpu)
+        # which version of a benchmark's package is asked decides its rows, and the training image holds those packages
+        name = "training" if (stage, step) == ("benchmarks", "prepare") else "data"
+        return Needs(image(launch, name), launch.cpu)
     if BY_NAME[stage].runs_on == "training":
         return Needs(image(launch, "training"), launch.training, runs_model=True)
     used = list(_models(config, stage, group))
@@ -75,12 +77,13 @@ def _image_names(config: Config, stage: str) -> set[str]:
 def _models(config: Config, stage: str, group: str | None) -> Iterator[ModelSpec]:
     """The models that a group of a stage uses; with no group those of all groups."""
     section: Any = getattr(config, stage)
-    if stage == "evaluation" and config.training.base is not None:
+    if stage in ("evaluation", "benchmarks") and config.training.base is not None:
         yield config.training.base  # base and aligned are loaded in the same way
     if stage == "questions" and section.generator is not None and group in (None, section.generator.name):
         yield section.generator
     if stage == "responses":
         yield from (spec for spec in section.models if group in (None, spec.name))
-    for judge in ("judge", "second_judge"):
-        if getattr(section, judge, None) is not None:
-            yield getattr(section, judge)
+    judge = getattr(section, "judge", None)
+    if stage == "benchmarks" and judge is None:
+        judge = config.evaluation.judge  # the same judge, unless the profile names another
+    yield from (spec for spec in (judge, getattr(section, "second_judge", None)) if spec is not None)

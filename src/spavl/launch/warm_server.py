@@ -33,7 +33,7 @@ PRELOADED = (
     "transformers.models.auto.processing_auto", "transformers.models.llava.modeling_llava",
     "transformers.models.llava.processing_llava", "transformers.models.clip.modeling_clip",
     "transformers.models.clip.image_processing_pil_clip", "transformers.models.llama.modeling_llama",
-    "transformers.generation.utils", "transformers.trainer", "datasets", "peft",
+    "transformers.generation.utils", "transformers.trainer", "datasets", "peft", "inspect_ai", "inspect_ai.model._openai_responses",
     "spavl.runner", "spavl.commands.running", "spavl.report.page", "spavl.validation.checking",
 )  # fmt: skip
 

@@ -23,7 +23,8 @@ TABLE = ReleaseFile
 def seal(context: StageContext, rows: list[Any]) -> Sealed:
     """The release's files; raises CheckFailed where the gate did not pass, UserError where there is no model."""
     dataset, training, evaluation = (context.record(stage) for stage in ("dataset", "training", "evaluation"))
-    _require_gate(evaluation)
+    for gate in (evaluation, context.record("benchmarks")):
+        _require_gate(gate)
     _refuse_poison(context, dataset)
     base, judge = (
         _describe(context, context.config.training.base),
@@ -42,12 +43,12 @@ def seal(context: StageContext, rows: list[Any]) -> Sealed:
     return Sealed(files, counts, folders={"release": folder}, details=details)
 
 
-def _require_gate(evaluation: Record) -> None:
-    if evaluation.check.get("passed") is not True:
+def _require_gate(gate: Record) -> None:
+    if gate.check.get("passed") is not True:
         raise CheckFailed(
-            f"the evaluation of run {evaluation.run_id} has not passed its suite "
-            f"(passed: {evaluation.check.get('passed')}); a release needs true.",
-            next_step="Nothing was released. See the evaluation's record for the failed expectation.",
+            f"`{gate.stage}` of run {gate.run_id} has not passed its suite "
+            f"(passed: {gate.check.get('passed')}); a release needs true.",
+            next_step=f"Nothing was released. See the record of `{gate.stage}` for the failed expectation.",
         )
 
 

@@ -152,6 +152,33 @@ def _training_metric(raw: pd.DataFrame, counts: Mapping[str, int]) -> dict[str, 
     }
 
 
+def _benchmark_score(raw: pd.DataFrame, counts: Mapping[str, int]) -> dict[str, Any]:
+    def worst(family: str, metric: str, model: str, column: str, sign: int = 1) -> float:
+        is_meant = (raw["family"] == family) & (raw["metric"] == metric) & (raw["model"] == model)
+        return (sign * raw.loc[is_meant, column]).max()
+
+    columns = {
+        "worst_attack_unsafe_rate": worst("attack", "unsafe_rate", "aligned", "value"),
+        "worst_attack_neither_rate": worst("attack", "neither_rate", "aligned", "value"),
+        "worst_over_refusal_rate": worst("over_refusal", "over_refusal_rate", "aligned", "value"),
+    }
+    for suffix, model in (("", "change"), ("_from_champion", "change_from_champion")):
+        columns |= {
+            f"worst_attack_rise{suffix}": worst("attack", "unsafe_rate", model, "value"),
+            f"worst_attack_rise{suffix}_high": worst("attack", "unsafe_rate", model, "high"),
+            f"worst_over_refusal_rise{suffix}": worst("over_refusal", "over_refusal_rate", model, "value"),
+            f"worst_over_refusal_rise{suffix}_high": worst(
+                "over_refusal", "over_refusal_rate", model, "high"
+            ),
+            f"worst_capability_fall{suffix}": worst("capability", "right_rate", model, "value", -1),
+            f"worst_capability_fall{suffix}_high": worst("capability", "right_rate", model, "low", -1),
+        }
+    return {
+        **columns,
+        "is_interval_ordered": _flag((raw["low"] <= raw["value"]) & (raw["value"] <= raw["high"])),
+    }
+
+
 def _release_file(raw: pd.DataFrame, counts: Mapping[str, int]) -> dict[str, Any]:
     return {
         "num_required_files_missing": float(len(set(RELEASE_FILES) - set(raw["path"]))),
@@ -231,6 +258,25 @@ DERIVATIONS: dict[type, Derivation] = {
             "eval_reward_accuracy": "share of the validation pairs whose chosen answer has the higher reward; missing without any",
         },
         _training_metric,
+    ),
+    records.BenchmarkScore: Derivation(
+        {
+            "worst_attack_unsafe_rate": "the aligned model's highest unsafe_rate among the attacks",
+            "worst_attack_neither_rate": "the aligned model's highest neither_rate among the attacks",
+            "worst_over_refusal_rate": "the aligned model's highest over_refusal_rate",
+            **{
+                f"{name}{suffix}{end}": f"{end_words}{words} against {former}"
+                for suffix, former in (("", "base"), ("_from_champion", "champion"))
+                for name, words in (
+                    ("worst_attack_rise", "largest rise of an attack's unsafe_rate"),
+                    ("worst_over_refusal_rise", "largest rise of an over_refusal_rate"),
+                    ("worst_capability_fall", "largest fall of a capability's right_rate"),
+                )
+                for end, end_words in (("", ""), ("_high", "upper end of the interval of the "))
+            },
+            "is_interval_ordered": "low <= value <= high",
+        },
+        _benchmark_score,
     ),
     records.Score: Derivation(gate.COLUMNS, gate.gate_columns),
     records.ReleaseFile: Derivation(

@@ -74,6 +74,10 @@ MEASURES: dict[type, dict[str, str]] = {
     records.DatasetRow: {},
     records.TrainingMetric: {},
     records.Score: {**EVALUATION_MEASURES},
+    records.BenchmarkScore: {
+        "num_benchmarks_missing": "benchmarks of the profile that lack a log or a scored sample for one of the models",
+        "num_attack_prompts_in_train": "attacks whose wording or whose image stands in train",
+    },
     records.ReleaseFile: {},
 }
 
