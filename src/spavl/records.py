@@ -296,7 +296,9 @@ class Score:
     interval: str  # rate_by_image, or change_by_image
     judge: str
     judge_revision: str
-    gate_low: float  # one-sided bounds at the level of this decision; answers without a verdict count as the worst
+    gate_low: (
+        float  # one-sided bounds at the level of this decision; answers without a verdict count as the worst
+    )
     gate_high: float
 
 

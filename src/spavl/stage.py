@@ -68,7 +68,9 @@ class StageContext(Protocol):
     config: Config  # the whole resolved config
     store: Store
     scratch: Path  # an empty local folder of this process, removed when it ends well
-    references: Mapping[str, Mapping[str, str]]  # role -> {run_id, fingerprint} of an earlier release to compare with
+    references: Mapping[
+        str, Mapping[str, str]
+    ]  # role -> {run_id, fingerprint} of an earlier release to compare with
 
     def section(self) -> Section:
         """This stage's own section of the config."""
