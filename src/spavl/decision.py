@@ -129,9 +129,10 @@ def _power(
     }
 
 
-def _prompts_per_image(dataset: Record, num_prompts: int) -> float:
+def _prompts_per_image(dataset: Record, num_prompts: int) -> int:
+    """Rounded up: more prompts of one image are worth less, so the power errs to the low side."""
     num_images = dataset.counts.get("images_test", 0)
-    return max(1.0, num_prompts / num_images) if num_images else Design().prompts_per_image
+    return max(1, -(-num_prompts // num_images)) if num_images else Design().prompts_per_image
 
 
 def margins_of(suite: str) -> Margins:
