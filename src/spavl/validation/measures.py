@@ -32,11 +32,32 @@ EVALUATION_MEASURES = {
     "judge_agreement_refusal__high": "upper end of its 95 % interval, by image",
 }
 
+GOLD_MEASURES = {  # of one judge's trial (judging/trial.py); an item without a verdict counts as wrong in all of them
+    "gold_num_items": "gold items that the judge was asked about, seeing the image",
+    "gold_accuracy": "share of them that got every label they expect",
+    "gold_sensitivity": "share of the unsafe items that the judge called unsafe",
+    "gold_sensitivity__low": "lower end of its 95 % interval, by image",
+    "gold_sensitivity__high": "upper end of its 95 % interval, by image",
+    "gold_specificity": "share of the safe items that the judge called safe",
+    "gold_specificity__low": "lower end of its 95 % interval, by image",
+    "gold_specificity__high": "upper end of its 95 % interval, by image",
+    "gold_refusal_accuracy": "share of the items with a known refusal label that got it",
+    "gold_helpfulness_accuracy": "share of the items with a known help label that got it (help is a grade of 2 or 3 and no refusal)",
+    "gold_worst_behaviour": "gold_accuracy of the behaviour at which the judge is worst",
+    "gold_worst_language": "gold_accuracy of the language at which the judge is worst",
+    "gold_worst_domain_sensitivity": "gold_sensitivity of the domain at which the judge is worst",
+    "gold_worst_domain_specificity": "gold_specificity of the domain (benign is one) at which the judge is worst",
+    "gold_unparsable_share": "share of the items that got no verdict",
+    "gold_text_accuracy": "share of the items that got the right is_unsafe without the image; missing unless judgements.gold.modes has text",
+    "gold_drift": "share of the items asked on the former night too that this judge now answers otherwise; missing without such",
+    "gold_num_repeated": "items that gold_drift rests on",
+}
+
 MEASURES: dict[type, dict[str, str]] = {
     records.Image: {},
     records.Question: {},
     records.Response: {},
-    records.Judgement: {},
+    records.Judgement: {**GOLD_MEASURES},
     records.Comparison: {},
     records.Preference: {
         "harm_pairs_against_labels_share": "harm pairs decided for the answer that the judge's label calls unsafe, of those with one answer called safe and one called unsafe; dropped pairs too",
