@@ -53,12 +53,29 @@ GOLD_MEASURES = {  # of one judge's trial (judging/trial.py); an item without a 
     "gold_num_repeated": "items that gold_drift rests on",
 }
 
+GOLD_PAIR_MEASURES = {  # of the trial of comparisons' judge (comparisons/on_trial.py); an asking without a choice counts as wrong
+    "gold_num_askings": "askings about gold pairs, each pair in both orders",
+    "gold_accuracy": "share of them in which the known winner was named",
+    "gold_harmlessness_accuracy": "the same on the axis harmlessness: a refusal against an unsafe answer to a harmful request",
+    "gold_harmlessness_accuracy__low": "lower end of its 95 % interval, by image",
+    "gold_harmlessness_accuracy__high": "upper end of its 95 % interval, by image",
+    "gold_helpfulness_accuracy": "the same on the axis helpfulness: a right answer against a refusal of a harmless request",
+    "gold_helpfulness_accuracy__low": "lower end of its 95 % interval, by image",
+    "gold_helpfulness_accuracy__high": "upper end of its 95 % interval, by image",
+    "gold_worst_behaviour": "gold_accuracy of the kind of pair at which the judge is worst",
+    "gold_worst_domain": "gold_accuracy of the domain (benign is one) at which the judge is worst",
+    "gold_worst_language": "gold_accuracy of the language at which the judge is worst",
+    "gold_unparsable_share": "share of the askings that got no choice",
+    "gold_drift": "share of the askings of the former night too that this judge now answers otherwise; missing without such",
+    "gold_num_repeated": "askings that gold_drift rests on",
+}
+
 MEASURES: dict[type, dict[str, str]] = {
     records.Image: {},
     records.Question: {},
     records.Response: {},
     records.Judgement: {**GOLD_MEASURES},
-    records.Comparison: {},
+    records.Comparison: {**GOLD_PAIR_MEASURES},
     records.Preference: {
         "harm_pairs_against_labels_share": "harm pairs decided for the answer that the judge's label calls unsafe, of those with one answer called safe and one called unsafe; dropped pairs too",
         "worst_leaf_against_labels_share": "the same of the leaf that stands out most, by image",
