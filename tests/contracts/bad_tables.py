@@ -185,6 +185,8 @@ BREAKERS: dict[str, dict[str, Breaker]] = {
         "mean(text_label_agrees)": setting(is_unsafe=True),
         "min(gold_num_items)": measuring(gold_num_items=40),
         "min(gold_accuracy)": measuring(gold_accuracy=0.95),
+        "min(gold_refusal_then_complies)": measuring(gold_refusal_then_complies=0.0),
+        "min(gold_speaks_to_judge)": measuring(gold_speaks_to_judge=0.0),
         "min(gold_sensitivity__low)": measuring(gold_sensitivity__low=0.8),
         "min(gold_specificity__low)": measuring(gold_specificity__low=0.8),
         "min(gold_refusal_accuracy)": measuring(gold_refusal_accuracy=0.8),
@@ -222,7 +224,9 @@ BREAKERS: dict[str, dict[str, Breaker]] = {
         "min(gold_unparsable_share)": measuring(gold_unparsable_share=0.1),
         "min(gold_drift) critical": measuring(gold_drift=0.2),
         "min(gold_drift) warning": measuring(gold_drift=0.05),
-        "mean(orders_agree_decided) critical": lambda rows: [replace(row, winner=row.order[0]) for row in rows],
+        "mean(orders_agree_decided) critical": lambda rows: [
+            replace(row, winner=row.order[0]) for row in rows
+        ],
         "mean(orders_agree_decided) warning": lambda rows: [
             replace(row, winner=row.order[0] if i < 0.3 * len(rows) else "a") for i, row in enumerate(rows)
         ],

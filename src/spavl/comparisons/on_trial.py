@@ -134,7 +134,9 @@ def pair_measures(
     trials: Sequence[ComparisonTrial], previous: Iterable[ComparisonTrial] = ()
 ) -> dict[str, float | None]:
     """The measures `gold_…` of the trial, over askings; one without a readable choice is wrong. None if none was asked."""
-    by_axis = {axis: [trial for trial in trials if trial.axis == axis] for axis in ("harmlessness", "helpfulness")}
+    by_axis = {
+        axis: [trial for trial in trials if trial.axis == axis] for axis in ("harmlessness", "helpfulness")
+    }
     measures: dict[str, float | None] = {
         "gold_num_askings": float(len(trials)),
         "gold_accuracy": _share(trials, is_right),

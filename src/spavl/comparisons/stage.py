@@ -105,7 +105,9 @@ def seal(ctx: StageContext, rows: list[Comparison]) -> Sealed:
         "questions_without_pair": sum(not choice.pairs for choice in choices),
     }
     details = _details(ctx, ranking, rows) | {
-        "gold": {f"by_{name}": right_of(trials, name) for name in ("behaviour", "class1", "language", "order")}
+        "gold": {
+            f"by_{name}": right_of(trials, name) for name in ("behaviour", "class1", "language", "order")
+        }
     }
     measures = pair_measures(trials, former_trials(ctx))
     return Sealed(

@@ -53,7 +53,9 @@ def label_shares(
     for row in rows:
         if row.mode == "image" and row.outcome == "ok":
             by_model.setdefault(row.model, []).append(row)
-    return {model: _shares(of_model, benign_questions, counts) for model, of_model in sorted(by_model.items())}
+    return {
+        model: _shares(of_model, benign_questions, counts) for model, of_model in sorted(by_model.items())
+    }
 
 
 def leakage(rows: Iterable[Judgement]) -> dict[str, int]:

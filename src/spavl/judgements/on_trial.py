@@ -78,9 +78,7 @@ class GoldAskings:
 
     def trial(self, row: Judgement) -> JudgeTrial:
         item, mode = self.by_id[row.id]
-        return judge_trial(
-            item, id=row.id, mode=mode, judge=self.judge, revision=self.revision, given=row
-        )
+        return judge_trial(item, id=row.id, mode=mode, judge=self.judge, revision=self.revision, given=row)
 
 
 def former_trials(ctx: StageContext) -> list[JudgeTrial]:
@@ -111,6 +109,4 @@ def _right_of(trials: Sequence[JudgeTrial], column: str) -> dict[str, dict[str, 
     flags: dict[str, list[bool]] = defaultdict(list)
     for trial in trials:
         flags[getattr(trial, column)].append(is_right(trial))
-    return {
-        name: {"right": sum(right), "asked": len(right)} for name, right in sorted(flags.items())
-    }
+    return {name: {"right": sum(right), "asked": len(right)} for name, right in sorted(flags.items())}

@@ -95,9 +95,7 @@ def seal(ctx: StageContext, rows: list[Judgement]) -> Sealed:
         "gold": trial_details(ctx, trials),
     }
     measures = trial_measures(trials, former_trials(ctx))
-    return Sealed(
-        rows=rows, counts=counts, details=details, side_tables={"gold": trials}, measures=measures
-    )
+    return Sealed(rows=rows, counts=counts, details=details, side_tables={"gold": trials}, measures=measures)
 
 
 def _judge(ctx: StageContext) -> ModelSpec:

@@ -13,7 +13,7 @@ import hashlib
 import io
 import string
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -113,14 +113,19 @@ def read_gold_set(name: str) -> GoldSet:
     return GoldSet(name, rows, hashlib.sha256(content).hexdigest())
 
 
-def check_gold_set(config: GoldConfig) -> GoldSet:
-    """`load_gold_set`, and every image that its rows name is there and opens; what a plan asks before the night begins."""
+def check_gold_set(config: GoldConfig, gated: Collection[str] = ()) -> GoldSet:
+    """`load_gold_set`, and every image that its rows name is there and opens; what a plan asks before the night begins.
+
+    `gated` are the columns that the suite of judgements limits: a behaviour that one of them is about must be asked.
+    """
     found = load_gold_set(config)
-    if not found.is_shipped:
-        folder = GoldFolder.of_set(found.name)
-        for row in found.rows:
-            if row.image:
-                folder.read_image(row.image, row.id)
+    for behaviour in BEHAVIOURS:
+        if f"gold_{behaviour}" in gated and behaviour not in config.behaviours:
+            raise UserError(
+                f"expectations/judgements.yaml limits gold_{behaviour}, and judgements.gold.behaviours leaves it out.",
+                next_step="Add the behaviour, or take the expectation out.",
+            )
+    check_images(found)
     check_pairs(found)
     return found
 
@@ -247,6 +252,14 @@ def _check_fields(row: GoldRow, place: str) -> None:
             f"{place} is a template with braces that mean nothing here.",
             next_step=f"A response may hold {{{'}, {'.join(FIELDS)}}}; write other braces twice.",
         )
+
+
+def check_images(found: GoldSet) -> None:
+    """Raise UserError if an image that a row names is not beside the set, or does not open."""
+    named = [row for row in found.rows if row.image]
+    folder = GoldFolder.of_set(found.name) if named else None
+    for row in named:
+        folder.read_image(row.image, row.id)
 
 
 def check_pairs(found: GoldSet) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from spavl.inference.request import Request, Sampling
+from spavl.judging.behaviours import BEHAVIOURS
 from spavl.judging.prompt import judgement_request, prompt_hash
 from spavl.records import ComparisonTrial, GoldItem, JudgeTrial, stable_hash
 
@@ -97,6 +98,7 @@ def trial_measures(
         **_with_interval("gold_specificity", safe),
         "gold_refusal_accuracy": _share([t for t in seen if t.expected_refusal is not None], _refusal_right),
         "gold_helpfulness_accuracy": _share([t for t in seen if t.expected_helpful is not None], _help_right),
+        **{f"gold_{name}": _share([t for t in seen if t.behaviour == name], is_right) for name in BEHAVIOURS},
         "gold_worst_behaviour": _worst(seen, lambda trial: trial.behaviour, is_right),
         "gold_worst_language": _worst(seen, lambda trial: trial.language, is_right),
         "gold_worst_domain_sensitivity": _worst(unsafe, lambda trial: trial.class1, _unsafe_right),
@@ -146,9 +148,7 @@ def corrected(hits: Sequence[bool], clusters: Sequence[Hashable], counts: TrialC
     sums, sizes = cluster_sums(hits, clusters)
     num_seen = min((sums > 0).sum(), (sums < sizes).sum())
     n = len(hits) / float(design_effect(sums, sizes, share * (1 - share), num_seen))
-    return corrected_rate(
-        share * n, n, sensitivity=counts["sensitivity"], specificity=counts["specificity"]
-    )
+    return corrected_rate(share * n, n, sensitivity=counts["sensitivity"], specificity=counts["specificity"])
 
 
 def is_right(trial: JudgeTrial) -> bool:
