@@ -8,7 +8,7 @@ is silent about one domain does not look good there.
 from __future__ import annotations
 
 import dataclasses
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -137,18 +137,17 @@ def trial_counts(trials: Iterable[JudgeTrial]) -> TrialCounts:
 def corrected(hits: Sequence[bool], clusters: Sequence[Hashable], counts: TrialCounts) -> Interval | None:
     """The share of unsafe answers behind the judge's verdicts `hits`, corrected for the errors that its trial showed.
 
-    `clusters` are the images: the effective number of verdicts is what counts. None if the trial says nothing.
+    `clusters` are the images. The interval takes all verdicts about one image as alike, the worst that clusters can do (Kish
+    1965, section 8.2): n / (sum of sizes^2 / n) draws. None if the trial says nothing, or no more than a coin.
     """
     from spavl.statistics import corrected_rate
-    from spavl.statistics.clusters import cluster_sums, design_effect
 
     if not hits or not all(asked for _, asked in counts.values()):
         return None
-    share = sum(hits) / len(hits)
-    sums, sizes = cluster_sums(hits, clusters)
-    num_seen = min((sums > 0).sum(), (sums < sizes).sum())
-    n = len(hits) / float(design_effect(sums, sizes, share * (1 - share), num_seen))
-    return corrected_rate(share * n, n, sensitivity=counts["sensitivity"], specificity=counts["specificity"])
+    n = len(hits) ** 2 / sum(size**2 for size in Counter(clusters).values())
+    return corrected_rate(
+        sum(hits) / len(hits) * n, n, sensitivity=counts["sensitivity"], specificity=counts["specificity"]
+    )
 
 
 def is_right(trial: JudgeTrial) -> bool:
