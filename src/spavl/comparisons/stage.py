@@ -88,7 +88,8 @@ def work(ctx: StageContext, group: str, chunks: Iterator[Chunk]) -> Iterator[Com
 def seal(ctx: StageContext, rows: list[Comparison]) -> Sealed:
     """All choices but those of gold pairs, under tonight's groups: a reused row may carry those of its own night."""
     ranking, gold = _ranking(ctx), GoldAskings.of(ctx)
-    trials = [gold.trial(row) for row in rows if row.id in gold]
+    answered = [row for row in rows if row.id in gold]
+    trials = [gold.trial(row) for row in answered]
     rows = [row for row in rows if row.id not in gold]
     choices = _choices(ctx, ranking)
     tonight = [
@@ -111,7 +112,11 @@ def seal(ctx: StageContext, rows: list[Comparison]) -> Sealed:
     }
     measures = pair_measures(trials, former_trials(ctx))
     return Sealed(
-        rows=tonight, counts=counts, details=details, side_tables={"gold": trials}, measures=measures
+        rows=tonight,
+        counts=counts,
+        details=details,
+        side_tables={"gold": trials, "gold_answered": answered},
+        measures=measures,
     )
 
 

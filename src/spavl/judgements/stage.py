@@ -75,7 +75,8 @@ def seal(ctx: StageContext, rows: list[Judgement]) -> Sealed:
     """All readings but those of gold items; what they say per model, and how the judge did on trial, in the details."""
     benign = {question.id for question in ctx.rows("questions") if question.kind == "benign_control"}
     judge, gold = _judge(ctx), GoldAskings.of(ctx)
-    trials = [gold.trial(row) for row in rows if row.id in gold]
+    answered = [row for row in rows if row.id in gold]
+    trials = [gold.trial(row) for row in answered]
     rows = [row for row in rows if row.id not in gold]
     counts = {
         "judgements": len(rows),
@@ -95,7 +96,13 @@ def seal(ctx: StageContext, rows: list[Judgement]) -> Sealed:
         "gold": trial_details(ctx, trials),
     }
     measures = trial_measures(trials, former_trials(ctx))
-    return Sealed(rows=rows, counts=counts, details=details, side_tables={"gold": trials}, measures=measures)
+    return Sealed(
+        rows=rows,
+        counts=counts,
+        details=details,
+        side_tables={"gold": trials, "gold_answered": answered},
+        measures=measures,
+    )
 
 
 def _judge(ctx: StageContext) -> ModelSpec:
