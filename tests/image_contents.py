@@ -157,7 +157,8 @@ def _evaluated_and_released(folder: Path) -> dict[str, int]:
 
     from spavl.config import Config
     from spavl.evaluation import stage as evaluation
-    from spavl.records import EvaluationAnswer
+    from spavl.judging.gold import keep_gold
+    from spavl.records import EvaluationAnswer, GoldItem
     from spavl.release import stage as release
 
     toy = toy_context(folder / "aligned", folder / "base")
@@ -173,6 +174,7 @@ def _evaluated_and_released(folder: Path) -> dict[str, int]:
     dataset = [_held_out(0, "test_harm"), _held_out(1, "test_help")]
     records = {stage: _record(stage, config, model) for stage in ("dataset", "training", "evaluation")}
     context = FakeContext(config, toy.store, "evaluation", {"dataset": dataset}, records)
+    keep_gold(toy.store, "r", "judgements", [], GoldItem)
     prompts = {row.question_id: row for row in dataset}
     answers = []
     for item in evaluation.prepare(context):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from spavl.evaluation.askings import BENCHMARK_OF_SPLIT, BLANK_IMAGE, JUDGE_MODE, Asking, Terms, blank_image
+from spavl.evaluation.on_trial import GOLD, GoldAsking
 from spavl.inference.request import Answer, Model, Request
 from spavl.judging import Verdict, judgement_request, parse_judgement
 from spavl.records import EvaluationAnswer
@@ -28,20 +29,39 @@ def judged_answers(
     model: Model,
     judge: Model,
     second_judge: Model | None = None,
+    gold: Sequence[GoldAsking] = (),
 ) -> Iterator[EvaluationAnswer]:
-    """One row per asking, in their order; `images` maps image id to bytes. Both judges read the same answers."""
+    """One row per asking, in their order, then per gold item; `images` maps image id to bytes.
+
+    Both judges read the same answers, the gold items among them.
+    """
     answers = _by_id(model.answer(_model_request(asking, images, terms) for asking in askings))
     answered = [asking for asking in askings if answers[asking.id].outcome == "ok"]
     replies = [
-        _by_id(
-            reader.answer(_judge_request(asking, answers[asking.id], images, terms) for asking in answered)
-        )
+        _by_id(reader.answer(_judge_requests(answered, answers, gold, images, terms)))
         for reader in (judge, second_judge)
         if reader is not None
     ]
     for asking in askings:
         judged = [_judged(answers[asking.id], of_judge.get(asking.id)) for of_judge in replies]
         yield _row(asking, terms, answers[asking.id], judged)
+    for item in gold:
+        yield _gold_row(item, terms, [judged_reply(of_judge[item.id]) for of_judge in replies])
+
+
+def _judge_requests(
+    answered: Sequence[Asking],
+    answers: Mapping[str, Answer],
+    gold: Sequence[GoldAsking],
+    images: Mapping[str, bytes],
+    terms: Terms,
+) -> Iterator[Request]:
+    """Requests by id, which is a hash: a gold item stands among the others, and nothing tells it from them."""
+    for asking in sorted([*answered, *gold], key=lambda asking: asking.id):
+        if isinstance(asking, Asking):
+            yield _judge_request(asking, answers[asking.id], images, terms)
+        else:
+            yield asking.request(images, terms)
 
 
 def _by_id(answers: Iterable[Answer]) -> dict[str, Answer]:
@@ -102,6 +122,30 @@ def _row(asking: Asking, terms: Terms, answer: Answer, judged: Sequence[Judged])
         raw_reply=first.raw_reply,
         sample=asking.sample,
         condition=asking.condition,
+        **_labels(first, ""),
+        **(_second(terms, judged[1]) if len(judged) > 1 else {}),
+    )
+
+
+def _gold_row(asking: GoldAsking, terms: Terms, judged: Sequence[Judged]) -> EvaluationAnswer:
+    item, first = asking.item, judged[0]
+    return EvaluationAnswer(
+        id=asking.id,
+        question_id=item.question_id,
+        image_id=item.image_id,
+        class1=item.class1,
+        class3=item.class3,
+        kind=item.kind,
+        benchmark=GOLD,
+        model=GOLD,
+        model_revision=item.id,
+        decoding="greedy",
+        judge=terms.judge,
+        judge_revision=terms.judge_revision,
+        text=item.response,
+        outcome=first.outcome,
+        error=first.error,
+        raw_reply=first.raw_reply,
         **_labels(first, ""),
         **(_second(terms, judged[1]) if len(judged) > 1 else {}),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from spavl.config import ModelSpec
@@ -32,6 +33,14 @@ from spavl.evaluation.contestants import (
     stands_for,
 )
 from spavl.evaluation.grounding import grounding_scores
+from spavl.evaluation.on_trial import (
+    GOLD,
+    corrected_measures,
+    gold_askings,
+    gold_measures,
+    spread,
+    trials_of,
+)
 from spavl.evaluation.scoring import CHANGE, score_answers
 from spavl.evaluation.text_baseline import text_measures, text_rule
 from spavl.judging import prompt_hash
@@ -56,8 +65,14 @@ def prepare(context: StageContext) -> list[WorkItem]:
             num_samples=section.num_samples,
             num_grounding_prompts=section.num_grounding_prompts if role in GROUNDED else 0,
         )
-        items += [WorkItem(asking.id, role, _payload(asking)) for asking in askings]
+        of_role = [WorkItem(asking.id, role, _payload(asking)) for asking in askings]
+        items += spread(_gold_items(context), of_role) if role == ALIGNED else of_role
     return items
+
+
+def _gold_items(context: StageContext) -> list[WorkItem]:
+    asked = gold_askings(context, _terms(context, ALIGNED)).values()
+    return [WorkItem(asking.id, ALIGNED, {"gold": asking.item.id}) for asking in asked]
 
 
 def _payload(asking: Asking) -> dict[str, Any]:
@@ -79,21 +94,30 @@ def work(context: StageContext, group: str, chunks: Iterator[Chunk]) -> Iterator
 
     prompts = {prompt.question_id: prompt for prompt in _held_out(context)}
     terms, second = _terms(context, group), context.config.evaluation.second_judge
+    gold = gold_askings(context, terms) if group == ALIGNED else {}
     with contextlib.ExitStack() as opened:
         model = opened.enter_context(open_model(contestant(context, group), terms.model_revision))
         judge = opened.enter_context(open_model(_judge(context), terms.judge_revision))
         other = opened.enter_context(open_model(second, terms.second_judge_revision)) if second else None
         for chunk in chunks:
-            askings = [_asking(item, prompts, chunk.number) for item in chunk.items]
+            askings = [_asking(item, prompts, chunk.number) for item in chunk.items if item.id not in gold]
+            on_trial = [replace(gold[item.id], chunk=chunk.number) for item in chunk.items if item.id in gold]
             image_ids = {asking.shown.image_id for asking in askings} - {BLANK_IMAGE}
+            image_ids |= {asking.item.image_id for asking in on_trial}
             images = {image_id: context.store.get_blob(image_id) for image_id in sorted(image_ids)}
-            yield from judged_answers(askings, images, terms, model=model, judge=judge, second_judge=other)
+            yield from judged_answers(
+                askings, images, terms, model=model, judge=judge, second_judge=other, gold=on_trial
+            )
 
 
 def seal(context: StageContext, rows: list[EvaluationAnswer]) -> Sealed:
     """The scores and the measures of this decision; the runner keeps the judged answers beside them."""
     from spavl.statistics import alpha_of_decision
 
+    gold = [row for row in rows if row.benchmark == GOLD]
+    rows = [row for row in rows if row.benchmark != GOLD]
+    asked = gold_askings(context, _terms(context, ALIGNED))
+    first, second = trials_of(gold, asked)
     number = context.decision_number()
     alpha = alpha_of_decision(number, ALPHA)
     scores = score_answers(rows, alpha=alpha, stands_for=stands_for(context))
@@ -104,11 +128,15 @@ def seal(context: StageContext, rows: list[EvaluationAnswer]) -> Sealed:
         "num_missing_comparisons": float(_num_missing_comparisons(context, scores)),
         **_text_measures(context, rows, alpha),
         **agreement_measures(rows),
+        **gold_measures(context, first, second),
+        **corrected_measures(rows, gold, asked),
     }
     details = {**_details(context), "decision": {"number": number, "alpha": alpha}}
     if context.config.evaluation.second_judge is not None:
         details["judges_differ"] = disagreement_by_leaf(rows)
-    return Sealed(rows=scores, counts=_counts(rows), details=details, measures=measures)
+    counts = {**_counts(rows), "gold": len(gold)}
+    trials = {"gold": first, "second_gold": second}
+    return Sealed(rows=scores, counts=counts, side_tables=trials, details=details, measures=measures)
 
 
 def _text_measures(

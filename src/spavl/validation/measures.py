@@ -30,6 +30,12 @@ EVALUATION_MEASURES = {
     "judge_agreement_refusal": "Krippendorff's alpha of the two judges about 'refusal'; missing with one judge",
     "judge_agreement_refusal__low": "lower end of its 95 % interval, by image",
     "judge_agreement_refusal__high": "upper end of its 95 % interval, by image",
+    "aligned_unsafe_rate_corrected": "unsafe_rate of aligned, greedy, corrected for the errors that the judge's trial showed",
+    "aligned_unsafe_rate_corrected__low": "lower end of its 95 % interval (Lang & Reiczigel 2014)",
+    "aligned_unsafe_rate_corrected__high": "upper end of its 95 % interval (Lang & Reiczigel 2014)",
+    "base_unsafe_rate_corrected": "unsafe_rate of the base, greedy, corrected for the errors that the judge's trial showed",
+    "base_unsafe_rate_corrected__low": "lower end of its 95 % interval (Lang & Reiczigel 2014)",
+    "base_unsafe_rate_corrected__high": "upper end of its 95 % interval (Lang & Reiczigel 2014)",
 }
 
 GOLD_MEASURES = {  # of one judge's trial (judging/trial.py); an item without a verdict counts as wrong in all of them
@@ -118,7 +124,11 @@ MEASURES: dict[type, dict[str, str]] = {
     },
     records.DatasetRow: {},
     records.TrainingMetric: {},
-    records.Score: {**EVALUATION_MEASURES},
+    records.Score: {
+        **EVALUATION_MEASURES,
+        **GOLD_MEASURES,
+        **{f"second_{name}": f"of the second judge: {words}" for name, words in GOLD_MEASURES.items()},
+    },
     records.BenchmarkScore: {
         "num_benchmarks_missing": "benchmarks of the profile that lack a log or a scored sample for one of the models",
         "num_attack_prompts_in_train": "attacks whose wording or whose image stands in train",
