@@ -37,13 +37,16 @@ def write_profile(
 
     draw_folder(folder / "images", Batch(num_per_leaf, num_per_benign), Batch(0, 1), night)
     source = {"name": "drawings", "url": str(folder / "images"), "table": "images.csv", "licence": "CC0-1.0"}
-    source["columns"] = {"file": "{file}", "label": "label"}
+    source["columns"] = {"file": "{file}", "label": "label", "caption": "caption"}
     models = [{"kind": "fake", "name": name, "replies": list(replies)} for name, replies in STAND_INS.items()]
     values: dict[str, Any] = {
         "images": {"sources": [source]},
         "questions": {"generator": {"kind": "demo_rules"}, "num_benign_controls": 4},
         "responses": {"models": models},
-        "judgements": {"judge": {"kind": "demo_rules"}},
+        "judgements": {
+            "judge": {"kind": "demo_rules"},
+            "gold": {"set": "demo", "num_per_behaviour": 20, "num_pairs_per_axis": 40},
+        },
         "comparisons": {"judge": {"kind": "demo_rules"}},
     }
     for name, section in sections.items():

@@ -93,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     _channel_commands(commands)
     _looking_commands(commands)
     _drill_command(commands)
+    _gold_command(commands)
     return parser
 
 
@@ -227,6 +228,23 @@ def _drill_command(commands: argparse._SubParsersAction) -> None:
         "--name", default="demo", help="folder under SPAVL_HOME/drill; the same name goes on (default: demo)"
     )
     _profile_arguments(drill)
+
+
+def _gold_command(commands: argparse._SubParsersAction) -> None:
+    gold = commands.add_parser(
+        "gold", help="check the gold set that judges are tried with, or carry it from and to annotation tools"
+    )
+    gold.add_argument(
+        "action",
+        choices=("check", "import", "export"),
+        help="check: of a file, or of the profile; import: a tool's file as CSV; export: a set as a tool's file",
+    )
+    gold.add_argument("--format", choices=("csv", "label-studio", "argilla"), default="csv")
+    gold.add_argument(
+        "--from", dest="source", help="the file; for export a shipped set (placeholder, demo) or a CSV"
+    )
+    gold.add_argument("--to", help="the file to write")
+    _profile_arguments(gold)
 
 
 def _profile_arguments(parser: argparse.ArgumentParser) -> None:

@@ -185,6 +185,8 @@ def _new_plan(
         skip_reason = _already_aligned(store, config, inputs["dataset"]["fingerprint"], revisions)
     suites = {stage: _suite(stage, config.expectations) for stage in DAGS[dag]}
     former = heads[config.release.channel] if dag == "align_model" else dataset_head
+    if "judgements" in suites:
+        _check_gold(config, suites["judgements"])
     return Plan(
         run_id=run_id,
         dag=dag,
@@ -234,6 +236,17 @@ def _check_benchmarks(config: Config) -> None:
 
     if config.launch.kind != "kubernetes":
         check_tasks(config.benchmarks.tasks)
+
+
+def _check_gold(config: Config, suite_text: str) -> None:
+    """A gold set that contradicts itself, or lacks what the suite limits, stops the night before it starts."""
+    from spavl.judging.gold_set import check_gold_set
+    from spavl.validation import load_suite
+
+    if config.judgements.judge is None:
+        return
+    suite = load_suite(suite_text, records.Judgement)
+    check_gold_set(config.judgements.gold, {name for each in suite.expectations for name in each.columns})
 
 
 def _images(config: Config, dag: str) -> dict[str, str]:

@@ -177,6 +177,93 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
+class GoldItem:
+    """A question whose answer is known: one response and the labels that a judge should give it."""
+
+    id: str  # hash of everything below: the same every night
+    behaviour: str  # one of judging.BEHAVIOURS
+    language: str  # of the response
+    class1: str
+    class3: str
+    kind: str  # one of QUESTION_KINDS
+    question_id: str
+    question: str
+    image_id: str
+    response: str
+    expected_unsafe: bool
+    expected_refusal: bool | None  # None: either is right
+    expected_helpful: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class GoldPair:
+    """Two responses to one question, and which of them wins on one axis."""
+
+    id: str  # hash of everything below: the same every night
+    behaviour: str  # "<winner's behaviour>_against_<the other's>"
+    language: str
+    class1: str
+    class3: str
+    kind: str
+    question_id: str
+    question: str
+    image_id: str
+    axis: str  # one of AXES
+    response_a: str  # the text
+    response_b: str
+    expected_winner: str  # "a" or "b"
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeTrial:
+    """What a judge said of one gold item tonight; the given labels are None unless outcome is "ok"."""
+
+    id: str  # hash of (run id, gold id, mode, judge, revision, prompt hash): never the same on another night
+    gold_id: str
+    behaviour: str
+    language: str
+    class1: str
+    class3: str
+    question_id: str
+    image_id: str
+    mode: str  # one of JUDGE_MODES
+    judge: str
+    judge_revision: str
+    prompt_hash: str
+    outcome: str
+    error: str | None
+    expected_unsafe: bool
+    expected_refusal: bool | None
+    expected_helpful: bool | None
+    is_unsafe: bool | None
+    is_refusal: bool | None
+    helpfulness: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonTrial:
+    """What a judge said of one gold pair in one order tonight."""
+
+    id: str  # hash of (run id, gold id, order, judge, revision, prompt hash): never the same on another night
+    gold_id: str
+    behaviour: str
+    language: str
+    class1: str
+    class3: str
+    question_id: str
+    image_id: str
+    axis: str
+    order: str  # one of ORDERS
+    judge: str
+    judge_revision: str
+    prompt_hash: str
+    outcome: str
+    error: str | None
+    expected_winner: str  # "a" or "b"
+    winner: str | None  # "a", "b" or "tie"
+
+
+@dataclass(frozen=True, slots=True)
 class Preference:
     """A pair ready for training: chosen is better than rejected."""
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from spavl import ranks
 from spavl.artifacts import failure
 from spavl.artifacts.store import open_store
-from spavl.commands import channels, drilling, looking, pruning, running, sweeping, weights
+from spavl.commands import channels, drilling, gold, looking, pruning, running, sweeping, weights
 from spavl.errors import SpavlError
 from spavl.outcome import Outcome
 from spavl.pipeline import BY_NAME, STAGES
@@ -31,6 +31,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], Outcome | None]] = {
     "config": looking.config,
     "doctor": looking.doctor,
     "drill": drilling.drill,
+    "gold": gold.gold,
 }
 
 

@@ -19,7 +19,7 @@ from spavl.comparisons.pairs import Pair
 from spavl.config import SamplingConfig
 from spavl.inference.reply import parse_json_reply
 from spavl.inference.request import Answer, Request, Sampling
-from spavl.records import AXES, Question, stable_hash
+from spavl.records import AXES, GoldPair, Question, stable_hash
 
 WINNERS = ("first", "second", "tie")
 RESPONSE_SCHEMA = {
@@ -58,8 +58,8 @@ def comparison_id(pair: Pair, axis: str, order: str, judge: str, revision: str, 
 
 def comparison_request(
     id: str,
-    question: Question,
-    pair: Pair,
+    asked: Question | GoldPair,
+    texts: tuple[str, str],
     axis: str,
     order: str,
     *,
@@ -67,23 +67,24 @@ def comparison_request(
     sampling: Sampling,
     chunk: int,
 ) -> Request:
-    """The request that presents the pair in this order."""
-    first, second = (pair.a, pair.b) if order == "ab" else (pair.b, pair.a)
-    texts = {"question": question.text, "first": first.text, "second": second.text}
-    quoted = {name: json.dumps(text, ensure_ascii=False) for name, text in texts.items()}
+    """The request that presents the texts of a and b in this order, under the question of `asked`."""
+    first, second = texts if order == "ab" else texts[::-1]
+    question = asked.text if isinstance(asked, Question) else asked.question
+    shown = {"question": question, "first": first, "second": second}
+    quoted = {name: json.dumps(text, ensure_ascii=False) for name, text in shown.items()}
     return Request(
         id=id,
         prompt=Template(template(axis)).substitute(quoted),
         image=image,
-        image_id=question.image_id,
+        image_id=asked.image_id,
         sampling=sampling,
         response_schema=RESPONSE_SCHEMA,
         facts={
             "task": "comparison",
-            "class3": question.class3,
-            "kind": question.kind,
+            "class3": asked.class3,
+            "kind": asked.kind,
             "axis": axis,
-            **texts,
+            **shown,
         },
         chunk=chunk,
     )

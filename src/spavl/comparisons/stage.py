@@ -1,5 +1,6 @@
-"""`comparisons`: ranks the models, pairs responses across safety groups, asks the judge. One group of work:
-the judge.
+"""`comparisons`: ranks the models, pairs responses across safety groups, asks the judge, and puts it on trial with gold pairs.
+
+One group of work: the judge.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 
 from spavl.comparisons.asking import comparison_id, comparison_request, prompt_hash, reading_of, sampling_of
 from spavl.comparisons.groups import SafeRate, safe_rates, safety_groups
+from spavl.comparisons.on_trial import GoldAskings, former_trials, keep_pairs, pair_measures, right_of
 from spavl.comparisons.pairs import Pair, PairChoice, choose_pairs
 from spavl.config import ModelSpec
 from spavl.errors import UserError
@@ -32,10 +34,10 @@ class Ranking:
 
 
 def prepare(ctx: StageContext) -> list[WorkItem]:
-    """One item per pair, axis and order, by image and question.
+    """One item per pair, axis and order, by image and question, with the gold pairs among them.
 
-    Raises UserError where there is no judge, a model has no safe rate, all models are in one group, or there
-    is no pair.
+    Raises UserError if there is no judge, a model has no safe rate, all models are in one group, there is no pair, or no
+    usable gold set.
     """
     judge = _judge(ctx)
     choices = _choices(ctx, _ranking(ctx))
@@ -46,16 +48,25 @@ def prepare(ctx: StageContext) -> list[WorkItem]:
             next_step="Look at the responses table: are the models' answers all the same or blank?",
         )
     sampling, revision = sampling_of(ctx.section().sampling), ctx.revision(judge.name)
-    return [
-        WorkItem(
-            comparison_id(pair, axis, order, judge.name, revision, sampling),
-            judge.name,
-            {"a": pair.a.id, "b": pair.b.id, "axis": axis, "order": order},
+    keyed = [
+        (
+            (pair.a.image_id, pair.a.question_id, pair.a.id, pair.b.id, axis, order),
+            WorkItem(
+                comparison_id(pair, axis, order, judge.name, revision, sampling),
+                judge.name,
+                {"a": pair.a.id, "b": pair.b.id, "axis": axis, "order": order},
+            ),
         )
         for pair in pairs
         for axis in AXES
         for order in ORDERS
     ]
+    keep_pairs(ctx)
+    keyed += [
+        ((gold.image_id, gold.question_id, gold.id, "", gold.axis, order), WorkItem(id, judge.name, payload))
+        for id, gold, order, payload in GoldAskings.of(ctx).work()
+    ]
+    return [item for _, item in sorted(keyed, key=lambda entry: entry[0])]
 
 
 def work(ctx: StageContext, group: str, chunks: Iterator[Chunk]) -> Iterator[Comparison]:
@@ -63,17 +74,23 @@ def work(ctx: StageContext, group: str, chunks: Iterator[Chunk]) -> Iterator[Com
     from spavl.inference import open_model
 
     responses = {row.id: row for row in ctx.rows("responses")}
-    groups = _ranking(ctx).groups
+    groups, gold = _ranking(ctx).groups, GoldAskings.of(ctx)
     asked: dict[str, WorkItem] = {}
     with open_model(_judge(ctx), ctx.revision(group)) as model:
-        for answer in model.answer(_requests(ctx, chunks, responses, asked)):
+        for answer in model.answer(_requests(ctx, chunks, responses, gold, asked)):
             item = asked.pop(answer.id)
-            yield _row(ctx, item, _pair(item, responses), groups, answer)
+            if item.id in gold:
+                yield gold.row(item.id, answer)
+            else:
+                yield _row(ctx, item, _pair(item, responses), groups, answer)
 
 
 def seal(ctx: StageContext, rows: list[Comparison]) -> Sealed:
-    """All choices under tonight's groups: a reused row may carry those of its own night."""
-    ranking = _ranking(ctx)
+    """All choices but those of gold pairs, under tonight's groups: a reused row may carry those of its own night."""
+    ranking, gold = _ranking(ctx), GoldAskings.of(ctx)
+    answered = [row for row in rows if row.id in gold]
+    trials = [gold.trial(row) for row in answered]
+    rows = [row for row in rows if row.id not in gold]
     choices = _choices(ctx, ranking)
     tonight = [
         dataclasses.replace(row, group_a=ranking.groups[row.model_a], group_b=ranking.groups[row.model_b])
@@ -82,12 +99,25 @@ def seal(ctx: StageContext, rows: list[Comparison]) -> Sealed:
     counts = {
         "pairs": sum(len(choice.pairs) for choice in choices),
         "askings": len(rows),
+        "gold": len(trials),
         "unparsable": sum(row.outcome == "unparsable" for row in rows),
         "errors": sum(row.outcome == "error" for row in rows),
         "identical_pairs": sum(choice.num_identical for choice in choices),
         "questions_without_pair": sum(not choice.pairs for choice in choices),
     }
-    return Sealed(rows=tonight, counts=counts, details=_details(ctx, ranking, rows))
+    details = _details(ctx, ranking, rows) | {
+        "gold": {
+            f"by_{name}": right_of(trials, name) for name in ("behaviour", "class1", "language", "order")
+        }
+    }
+    measures = pair_measures(trials, former_trials(ctx))
+    return Sealed(
+        rows=tonight,
+        counts=counts,
+        details=details,
+        side_tables={"gold": trials, "gold_answered": answered},
+        measures=measures,
+    )
 
 
 def _judge(ctx: StageContext) -> ModelSpec:
@@ -123,7 +153,11 @@ def _choices(ctx: StageContext, ranking: Ranking) -> list[PairChoice]:
 
 
 def _requests(
-    ctx: StageContext, chunks: Iterator[Chunk], responses: dict[str, Response], asked: dict[str, WorkItem]
+    ctx: StageContext,
+    chunks: Iterator[Chunk],
+    responses: dict[str, Response],
+    gold: GoldAskings,
+    asked: dict[str, WorkItem],
 ) -> Iterator[Request]:
     """Requests as the backend pulls them; `asked` remembers the item of each until its answer comes."""
     questions: dict[str, Question] = {question.id: question for question in ctx.rows("questions")}
@@ -131,11 +165,14 @@ def _requests(
     for chunk in chunks:
         for item in chunk.items:
             asked[item.id] = item
+            if item.id in gold:
+                yield gold.request(item.id, blob, chunk.number)
+                continue
             pair = _pair(item, responses)
             yield comparison_request(
                 item.id,
                 questions[pair.a.question_id],
-                pair,
+                (pair.a.text, pair.b.text),
                 item.payload["axis"],
                 item.payload["order"],
                 image=blob(pair.a.image_id),

@@ -30,6 +30,7 @@ from spavl.config.stages import (
     ComparisonsConfig,
     DatasetConfig,
     EvaluationConfig,
+    GoldConfig,
     ImagesConfig,
     ImageSource,
     JudgementsConfig,
@@ -41,7 +42,7 @@ from spavl.config.stages import (
 
 __all__ = [
     "BenchmarkTask", "BenchmarksConfig", "Columns", "ComparisonsConfig", "Config", "DatasetConfig", "DemoRulesModel", "EndpointModel",
-    "EvaluationConfig", "FakeModel", "ImageSource", "ImagesConfig", "JudgementsConfig", "KubernetesLaunch",
+    "EvaluationConfig", "FakeModel", "GoldConfig", "ImageSource", "ImagesConfig", "JudgementsConfig", "KubernetesLaunch",
     "LaunchConfig", "LearningConfig", "LocalLaunch", "LoraConfig", "ModelSpec", "Name", "PoisonTerms",
     "PoisonedModel", "PpoConfig", "PreferencesConfig", "QuestionsConfig", "ReleaseConfig", "ResponsesConfig",
     "ReuseConfig", "RewardConfig", "SamplingConfig", "Section", "TrainingConfig", "TransformersModel", "VllmModel",

@@ -22,7 +22,7 @@ from spavl.errors import UserError
 from spavl.inference.request import Answer, Request
 from spavl.records import BENIGN
 
-REVISION = "demo-rules-1"
+REVISION = "demo-rules-2"  # 2: an answer is read by what it gives, not by how it opens
 _SEVERITIES = {"easy_question": 1, "hard_question": 2, "hard_statement": 3}
 _OTHER = {"first": "second", "second": "first", "tie": "tie"}
 _MUMBLE = "the demo's rule judge mumbles, as it was told to"

@@ -81,7 +81,13 @@ def recorded(store: Store, plan: Plan, stage: str) -> list[Any]:
     """The rows of a stage's table, as this run has recorded them."""
     record = read_record(store, plan.run_id, stage)
     assert record is not None, f"run {plan.run_id} has no {stage}"
-    return read_rows(store, record, getattr(records, BY_NAME[stage].writes))
+    return _with_gold(store, record, getattr(records, BY_NAME[stage].writes), "table")
+
+
+def _with_gold(store: Store, record: Record, row_type: type, name: str) -> list[Any]:
+    """A table's rows, with the judge's answers about gold items, which `seal` took out of it."""
+    names = [name, "gold_answered"] if "gold_answered" in record.tables else [name]
+    return [row for each in names for row in read_rows(store, record, row_type, each)]
 
 
 def _from_first(changed: Mapping[str, Sequence[Any]]) -> tuple[str, ...]:
@@ -133,9 +139,8 @@ class _Context(RunContext):
             return [_candidate(row) for row in rows] if stage == "images" else rows
         record = read_record(self.store, self.run_id, stage)
         assert record is not None, f"run {self.run_id} has no {stage}"
-        return read_rows(
-            self.store, record, load_stage(stage).PART, "parts" if "parts" in record.tables else "table"
-        )
+        name = "parts" if "parts" in record.tables else "table"
+        return _with_gold(self.store, record, load_stage(stage).PART, name)
 
 
 def _candidate(image: records.Image) -> ImageCandidate:

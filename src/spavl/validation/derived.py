@@ -84,10 +84,13 @@ def _comparison(raw: pd.DataFrame, counts: Mapping[str, int]) -> dict[str, Any]:
     ]
     both_orders = askings.transform("count") == len(records.ORDERS)
     is_decided = is_ok & raw["winner"].isin(["a", "b"])
+    names_a_winner = is_decided.groupby([raw["response_a"], raw["response_b"], raw["axis"]]).transform("any")
+    orders_agree = _flag(askings.transform("nunique") == 1).where(both_orders)
     return {
         "groups_differ": _flag(raw["group_a"] != raw["group_b"]),
         "responses_differ": _flag(raw["response_a"] != raw["response_b"]),
-        "orders_agree": _flag(askings.transform("nunique") == 1).where(both_orders),
+        "orders_agree": orders_agree,
+        "orders_agree_decided": orders_agree.where(names_a_winner),
         "is_tie": _flag(raw["winner"] == "tie").where(is_ok),
         "first_shown_wins": _flag(raw["winner"] == raw["order"].str[0]).where(is_decided),
     }
@@ -217,7 +220,8 @@ DERIVATIONS: dict[type, Derivation] = {
         {
             "groups_differ": "the two models are of different safety groups",
             "responses_differ": "a and b are two responses",
-            "orders_agree": "both orders named the same winner; missing unless both were answered",
+            "orders_agree": "both orders named the same winner, or both a tie; missing unless both were answered",
+            "orders_agree_decided": "the same, missing too if both orders said tie: two ties are no agreement about a winner",
             "is_tie": "the winner is a tie; missing unless outcome is ok",
             "first_shown_wins": "the response shown first won; missing for ties and failed askings",
         },

@@ -15,7 +15,14 @@ PAIR = Pair(response("ra", model="m0", text="answer of a"), response("rb", model
 
 def request(order="ab", axis="harmlessness", pair=PAIR, asked=None):
     return comparison_request(
-        "id", asked or question("q0"), pair, axis, order, image=b"bytes", sampling=Sampling(), chunk=3
+        "id",
+        asked or question("q0"),
+        (pair.a.text, pair.b.text),
+        axis,
+        order,
+        image=b"bytes",
+        sampling=Sampling(),
+        chunk=3,
     )
 
 

@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from tests.made_rows import judgement, png, question, response
+from tests.made_rows import image, judgement, png, question, response
 from tests.stage_context import FakeContext, chunks_of, run_stage, work_rows
 
 from spavl.artifacts.store import open_store
@@ -30,8 +30,16 @@ def context(tmp_path, num_unsafe=None, judge=None, same_text=False, **section):
             )
     replies = [json.dumps({"winner": word, "reason": "made"}) for word in ("first", "second", "tie")]
     judge = {"kind": "fake", "name": "judge", "replies": replies, **(judge or {})}
-    config = Config.model_validate({"profile": "test", "comparisons": {"judge": judge, **section}})
-    rows = {"images": [], "questions": questions, "responses": responses, "judgements": judgements}
+    gold = {"gold": {"set": "demo", "num_pairs_per_axis": 2}}
+    config = Config.model_validate(
+        {"profile": "test", "judgements": gold, "comparisons": {"judge": judge, **section}}
+    )
+    rows = {
+        "images": [image(image_id, caption="a drawing of a red circle")],
+        "questions": questions,
+        "responses": responses,
+        "judgements": judgements,
+    }
     return FakeContext(config, store, "comparisons", rows)
 
 
@@ -40,6 +48,7 @@ def test_each_pair_is_asked_in_both_orders_on_both_axes(tmp_path):
     assert sealed.counts == {
         "pairs": 6,
         "askings": 24,
+        "gold": 8,
         "unparsable": 0,
         "errors": 0,
         "identical_pairs": 0,
