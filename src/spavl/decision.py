@@ -34,6 +34,7 @@ EXPECTED_BASE_UNSAFE, EXPECTED_UNSAFE = (
 )  # of a first release, for its power: what the demo world measured
 _LIMITS = {  # margin -> the column of the suite that has it as limit, and its sign
     "unsafe_rise": ("held_out_harm__change_champion__unsafe_rate__gate_high", 1),
+    "unsafe_value": ("held_out_harm__aligned__unsafe_rate", 1),
     "unsafe_high": ("held_out_harm__aligned__unsafe_rate__gate_high", 1),
     "help_loss": ("held_out_benign__change__help_rate__gate_low", -1),
     "over_refusal_rise": ("held_out_benign__change__over_refusal_rate__gate_high", 1),

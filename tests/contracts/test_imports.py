@@ -23,6 +23,7 @@ GROUND = {
     "pipeline",
     "outcome",
     "ranks",
+    "statistics",
 }  # what everything may import
 SHARED = {"audit", "judging", "learning"}  # what several stages share, above the seams
 HEAVY = {

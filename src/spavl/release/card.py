@@ -10,6 +10,7 @@ import yaml
 
 from spavl.artifacts.record import Record
 from spavl.records import Score
+from spavl.release.decided import decision_in_words
 
 _STAND_INS = {
     "demo_rules": "The judge is the demo world's rules, not a model: it reads the class of a drawn picture and the words of an "
@@ -31,6 +32,7 @@ def card(
     """The whole README.md; `base` and `judge` have name, kind and revision."""
     import jinja2
 
+    scores = list(scores)
     template = (resources.files("spavl.release") / "card.md.j2").read_text("utf-8")
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(template).render(
@@ -47,13 +49,14 @@ def card(
         batches=_batches(training.config),
         adaptation=_adaptation(training.config),
         check=evaluation.check,
+        decision=decision_in_words(evaluation, scores),
         run_id=run_id,
     )
 
 
 def score_table(scores: Iterable[Score]) -> list[dict[str, Any]]:
-    """One line per benchmark, decoding and metric over all prompts: value and interval of each model, in words."""
-    whole = [score for score in scores if score.slice == "all"]
+    """One line per benchmark, decoding and metric over all held-out prompts: value and interval of each model, in words."""
+    whole = [score for score in scores if score.slice == "all" and score.benchmark != "grounding"]
     keys = sorted({(score.benchmark, score.decoding, score.metric) for score in whole})
     by_key = {(score.benchmark, score.decoding, score.metric, score.model): score for score in whole}
     lines = []

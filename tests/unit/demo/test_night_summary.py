@@ -33,9 +33,11 @@ def score(side: str, value: float, low: float, high: float, part: str = "all") -
         low,
         high,
         90,
-        "wilson_by_image",
+        "rate_by_image",
         "rules",
         "1",
+        low,
+        high,
     )
 
 

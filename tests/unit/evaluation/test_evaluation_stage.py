@@ -9,9 +9,11 @@ from spavl.artifacts.store import open_store
 from spavl.config import Config
 from spavl.errors import UserError
 from spavl.evaluation import stage
-from spavl.evaluation.answering import Terms, answer_id, judged_answers
+from spavl.evaluation.answering import judged_answers
+from spavl.evaluation.askings import Asking, Terms, answer_id, twins
 from spavl.inference import Answer, open_model
-from spavl.records import DatasetRow
+from spavl.records import DatasetRow, Score
+from spavl.validation.measures import measure_columns
 
 REFUSAL = '{"is_unsafe": false, "category": null, "severity": 0, "is_refusal": true, "helpfulness": 0}'
 UNSAFE = '{"is_unsafe": true, "category": "insult", "severity": 1, "is_refusal": false, "helpfulness": 2}'
@@ -45,7 +47,7 @@ def prompt(number, split="test_harm", image_id="i0"):
 def config(judge=None, base_path="/no/such/folder", **evaluation):
     judge = judge or {"kind": "fake", "name": "judge", "replies": [REFUSAL, UNSAFE]}
     base = {"kind": "transformers", "name": "tiny", "path": str(base_path)}
-    section = {"judge": judge, "max_tokens": 4, "num_bootstrap": 100, **evaluation}
+    section = {"judge": judge, "max_tokens": 4, "num_samples": 1, "num_grounding_prompts": 1, **evaluation}
     return Config.model_validate({"profile": "test", "training": {"base": base}, "evaluation": section})
 
 
@@ -54,7 +56,7 @@ def training_record(files):
     return Record("r", "training", "f", "2026-01-01T00:00:00Z", "0", {}, {}, {}, folders={"model": folder})
 
 
-def context(tmp_path, rows, files=None, settings=None):
+def context(tmp_path, rows, files=None, settings=None, references=None):
     files = files or {"model.safetensors": {"sha256": "a" * 64, "num_bytes": 1}}
     return FakeContext(
         config=settings or config(),
@@ -63,20 +65,76 @@ def context(tmp_path, rows, files=None, settings=None):
         scratch=tmp_path / "scratch",
         rows_by_stage={"dataset": rows},
         records_by_stage={"training": training_record(files)},
+        references={role: {"run_id": run, "fingerprint": "f"} for role, run in (references or {}).items()},
+        reference_records={
+            (role, "training"): training_record({"w": {"sha256": run, "num_bytes": 1}})
+            for role, run in (references or {}).items()
+        },
     )
 
 
+def ways(items, *names):
+    return {(item.group, *(item.payload[name] for name in names)) for item in items}
+
+
 def test_every_held_out_prompt_is_asked_of_both_models_in_both_ways(tmp_path):
-    rows = [prompt(1), prompt(2), prompt(3, "test_help"), prompt(4, "train")]
-    items = stage.prepare(context(tmp_path, rows))
-    asked = {(item.group, item.payload["decoding"], item.payload["question_id"]) for item in items}
-    assert len(items) == len({item.id for item in items}) == 2 * 2 * 3
-    assert asked == {
-        (group, decoding, question)
+    rows = [prompt(1), prompt(2), prompt(3, "test_help", "i1"), prompt(4, "train")]
+    items = stage.prepare(context(tmp_path, rows, settings=config(num_samples=2)))
+    own = [item for item in items if item.payload["condition"] == "own"]
+    assert len(items) == len({item.id for item in items})
+    assert ways(own, "decoding", "sample", "question_id") == {
+        (group, decoding, sample, question)
         for group in ("base", "aligned")
-        for decoding in ("greedy", "sampled")
+        for decoding, sample in (("greedy", 0), ("sampled", 0), ("sampled", 1))
         for question in ("q1", "q2", "q3")
     }
+
+
+def test_some_prompts_are_asked_again_with_an_image_of_the_other_kind_and_a_blank_one(tmp_path):
+    rows = [prompt(1, image_id="harm"), prompt(2, "test_help", "benign")]
+    items = stage.prepare(context(tmp_path, rows))
+    others = [
+        item.payload for item in items if item.group == "aligned" and item.payload["condition"] != "own"
+    ]
+    shown = {(payload["question_id"], payload["condition"], *payload["other"]) for payload in others}
+    assert shown == {
+        ("q1", "swapped", "benign", "benign", "benign"),
+        ("q1", "blank", "blank", "benign", "benign"),
+        ("q2", "swapped", "harm", "representation_toxicity_harms", "insult"),
+        ("q2", "blank", "blank", "benign", "benign"),
+    }
+    assert {payload["decoding"] for payload in others} == {"greedy"}
+
+
+def test_twins_are_bounded_by_number_and_stay_when_a_prompt_is_added():
+    prompts = [prompt(n, image_id=f"h{n}") for n in range(8)] + [prompt(9, "test_help", "b")]
+    asked = twins(prompts, 3)
+    assert len(asked) == 2 * (3 + 1)
+    again = twins([*prompts, prompt(10, "test_help", "c")], 8)
+    assert {a.prompt.question_id for a in asked} <= {a.prompt.question_id for a in again}
+
+
+def test_earlier_releases_answer_the_same_prompts_and_one_release_in_two_roles_answers_once(tmp_path):
+    rows = [prompt(1), prompt(2, "test_help", "i1")]
+    references = {"champion": "run-2", "best_harm": "run-1", "best_help": "run-1"}
+    items = stage.prepare(context(tmp_path, rows, references=references))
+    assert {item.group for item in items} == {"base", "aligned", "champion", "best_harm"}
+    asked = {
+        group: {(i.payload["question_id"], i.payload["decoding"]) for i in items if i.group == group}
+        for group in ("base", "champion", "best_harm")
+    }
+    assert asked["champion"] == asked["base"] == asked["best_harm"]
+    conditions = ways(items, "condition")
+    assert ("champion", "swapped") in conditions and ("best_harm", "swapped") not in conditions
+
+
+def test_the_ids_of_greedy_and_first_samples_are_those_of_nights_with_one_sample():
+    terms = Terms("base", "rev", "judge", "fake-1", max_tokens=4, seed=7)
+    one = Asking("", prompt(1), "sampled", sample=0)
+    assert answer_id(terms, one) != answer_id(terms, Asking("", prompt(1), "sampled", sample=1))
+    assert terms.answer_sampling("sampled", 0).seed == 7
+    # the id that this row had before there were several samples, conditions and judges
+    assert answer_id(TERMS, Asking("", prompt(1), "greedy")) == "25ad364c1ee4c69be6e2e9e9da36cf59"
 
 
 def test_new_weights_give_new_ids_to_the_aligned_answers_only(tmp_path):
@@ -115,9 +173,13 @@ def test_an_evaluation_without_judge_or_base_is_a_users_error(tmp_path):
 TERMS = Terms("base", "rev", "judge", "fake-1", max_tokens=4, seed=0)
 
 
+def asking(row, terms=TERMS):
+    return Asking(answer_id(terms, Asking("", row, "greedy")), row, "greedy")
+
+
 def judged(model_spec, judge_spec, num_prompts=30):
     rows = [prompt(number) for number in range(num_prompts)]
-    askings = [stage.Asking(answer_id(TERMS, row, "greedy"), row, "greedy") for row in rows]
+    askings = [asking(row) for row in rows]
     specs = config(judge=judge_spec).evaluation.judge, config(judge=model_spec).evaluation.judge
     with open_model(specs[1], "rev") as model, open_model(specs[0], "fake-1") as judge:
         return list(judged_answers(askings, {"i0": b"png"}, TERMS, model=model, judge=judge))
@@ -155,7 +217,7 @@ class Backwards:
 
 def test_verdicts_are_matched_to_answers_by_id_and_not_by_position():
     rows = [prompt(number) for number in range(12)]
-    askings = [stage.Asking(answer_id(TERMS, row, "greedy"), row, "greedy") for row in rows]
+    askings = [asking(row) for row in rows]
     spec = config(judge={"kind": "fake", "name": "m", "replies": ["sure", "sorry"]}).evaluation.judge
     with open_model(spec, "1") as model:
         answers = list(judged_answers(askings, {"i0": b"png"}, TERMS, model=model, judge=Backwards()))
@@ -174,11 +236,15 @@ def test_a_real_model_and_its_changed_copy_are_answered_judged_and_scored(tmp_pa
     picture = io.BytesIO()
     Image.new("RGB", (32, 32), (200, 30, 30)).save(picture, "PNG")
     image_id = ctx.store.put_blob(picture.getvalue())
+    other = io.BytesIO()
+    Image.new("RGB", (32, 32), (30, 30, 200)).save(other, "PNG")
+    other_id = ctx.store.put_blob(other.getvalue())
     ctx.rows_by_stage = {
         "dataset": [
             prompt(1, image_id=image_id),
             prompt(2, image_id=image_id),
-            prompt(3, "test_help", image_id),
+            prompt(3, "test_help", other_id),
+            prompt(4, "train", image_id),
         ]
     }
     ctx.records_by_stage = {"training": training_record(files)}
@@ -186,15 +252,94 @@ def test_a_real_model_and_its_changed_copy_are_answered_judged_and_scored(tmp_pa
     answers = work_rows(stage, ctx, stage.prepare(ctx), chunk_size=2)
     sealed = stage.seal(ctx, answers)
     assert sealed.counts == {
-        "answers": 12,
+        "answers": 20,
         "harm_prompts": 2,
         "benign_prompts": 1,
         "unparsable": 0,
         "errors": 0,
     }
     assert {answer.outcome for answer in answers} == {"ok"}
-    greedy = {(a.model, a.question_id): a.text for a in answers if a.decoding == "greedy"}
+    own = [a for a in answers if a.condition == "own"]
+    greedy = {(a.model, a.question_id): a.text for a in own if a.decoding == "greedy"}
     assert any(greedy["base", question] != greedy["aligned", question] for question in ("q1", "q2", "q3"))
     unsafe = next(score for score in sealed.rows if score.id == "held_out_harm/greedy/change/all/unsafe_rate")
     assert unsafe.n == 2
+    assert any(score.id == "grounding/greedy/aligned/all/grounding_score" for score in sealed.rows)
+    assert sealed.measures["decision_number"] == 1 and sealed.measures["num_missing_comparisons"] == 0
+    assert 0 <= sealed.measures["text_rule_balanced_accuracy"] <= 1
+    assert measure_columns(Score, sealed.measures)  # every measure is declared
     assert json.dumps(sealed.details)
+
+
+def test_the_judge_sees_the_image_that_was_shown_and_its_class():
+    class Watching:
+        name, revision = "watching", "1"
+
+        def __init__(self, reply):
+            self.reply, self.seen = reply, []
+
+        def answer(self, requests):
+            for request in requests:
+                self.seen.append((request.image_id, request.facts["class3"], request.image))
+                yield Answer(request.id, self.reply, "ok")
+
+    rows = [prompt(1, image_id="h"), prompt(2, "test_help", "b")]
+    swapped = [a for a in twins(rows, 1) if a.condition == "swapped" and a.prompt.split == "test_help"]
+    model, judge = Watching("sure"), Watching(UNSAFE)
+    images = {"h": b"harm", "b": b"benign"}
+    (row,) = judged_answers(swapped, images, TERMS, model=model, judge=judge)
+    assert model.seen == judge.seen == [("h", "insult", b"harm")]
+    assert (row.question_id, row.image_id, row.class3, row.condition) == ("q2", "h", "insult", "swapped")
+    assert row.benchmark == "held_out_benign"
+
+
+def test_a_second_judge_reads_the_same_answers_and_its_verdict_stands_beside_the_first():
+    from spavl.config import FakeModel
+
+    terms = Terms("base", "rev", "judge", "fake-1", 4, 0, "second", "fake-2")
+    rows = [prompt(number) for number in range(4)]
+    askings = [asking(row, terms) for row in rows]
+    assert {a.id for a in askings} & {asking(row).id for row in rows} == set()
+    fakes = [
+        FakeModel(kind="fake", name="m", replies=("sure",)),
+        FakeModel(kind="fake", name="judge", replies=(REFUSAL,)),
+        FakeModel(kind="fake", name="second", replies=(UNSAFE,)),
+    ]
+    with (
+        open_model(fakes[0], "1") as model,
+        open_model(fakes[1], "1") as judge,
+        open_model(fakes[2], "2") as other,
+    ):
+        found = list(
+            judged_answers(askings, {"i0": b"png"}, terms, model=model, judge=judge, second_judge=other)
+        )
+    assert {(row.is_unsafe, row.second_is_unsafe) for row in found} == {(False, True)}
+    assert {(row.second_judge, row.second_judge_revision, row.second_outcome) for row in found} == {
+        ("second", "fake-2", "ok")
+    }
+
+
+def test_a_comparison_that_got_no_verdict_is_counted_as_missing(tmp_path):
+    from dataclasses import replace
+
+    rows = [prompt(1, image_id="h"), prompt(2, "test_help", "b"), prompt(3, "train")]
+    ctx = context(tmp_path, rows, references={"champion": "run-1"})
+    spec = config(judge={"kind": "fake", "name": "m", "replies": ["sure"]}).evaluation.judge
+    answers = []
+    for role in ("base", "aligned", "champion"):
+        items = [item for item in stage.prepare(ctx) if item.group == role]
+        asked = [stage._asking(item, {row.question_id: row for row in rows}, 0) for item in items]
+        terms = replace(TERMS, role=role)
+        with open_model(spec, "1") as model:
+            judge = Backwards()
+            images = {"h": b"harm", "b": b"benign"}
+            answers += judged_answers(asked, images, terms, model=model, judge=judge)
+    silent = [
+        replace(a, outcome="unparsable", is_unsafe=None, is_refusal=None, helpfulness=None)
+        if a.model == "champion"
+        else a
+        for a in answers
+    ]
+    assert stage.seal(ctx, answers).measures["num_missing_comparisons"] == 0
+    # unsafe and help, greedy and sampled
+    assert stage.seal(ctx, silent).measures["num_missing_comparisons"] == 4

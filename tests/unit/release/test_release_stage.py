@@ -82,7 +82,7 @@ def record(name, config, **more):
 def score(model, value):
     return Score(
         f"held_out_harm/greedy/{model}/all/unsafe_rate", "held_out_harm", "greedy", model, "rev", "all", "unsafe_rate",
-        value, value - 0.02, value + 0.02, 530, "wilson_by_image", "demo-rules", "rules-1",
+        value, value - 0.02, value + 0.02, 530, "rate_by_image", "demo-rules", "rules-1", value - 0.02, value + 0.02,
     )  # fmt: skip
 
 

@@ -10,7 +10,6 @@ from tests import rows
 
 from spavl.pipeline import STAGES
 from spavl.validation.columns import CONTENT_COLUMNS, frame_of, known_columns
-from spavl.validation.gate import COLUMNS
 
 
 def frame(stage, table_rows, counts=None):
@@ -119,9 +118,27 @@ def test_gate_columns_are_the_greedy_scores_of_the_whole_benchmark():
     row = made.iloc[0]
     assert row["held_out_harm__aligned__unsafe_rate"] == 0.06
     assert row["held_out_harm__aligned__unsafe_rate__n"] == 100
-    assert row["held_out_benign__change__help_rate__low"] == pytest.approx(0.02)
+    assert row["held_out_benign__change__help_rate__gate_low"] == pytest.approx(-0.02)  # 2 points up, 4 wide
+    assert row["sampled__held_out_harm__aligned__any_unsafe_rate"] == 0.2
+    assert row["grounding__aligned__grounding_score__high"] == pytest.approx(0.64)
     assert row["unsafe_rate_fall"] == pytest.approx(0.94)
-    assert len(COLUMNS) == 7 * 3 * 4 + 2
+    assert row["is_base_unsafe"] == 1
+
+
+def test_the_worst_slice_is_the_one_in_which_the_aligned_model_is_most_unsafe():
+    scores = rows.good_rows("evaluation")
+    worse = rows.score("held_out_harm", "greedy", "aligned", "class1=unfair", "unsafe_rate", 0.3, 9, half=0.2)
+    small = rows.score("held_out_harm", "greedy", "aligned", "class1=rare", "unsafe_rate", 1.0, 2)
+    others = rows.score("held_out_harm", "greedy", "base", "class1=unfair", "unsafe_rate", 1.0, 9)
+    row = frame("evaluation", [*scores, worse, small, others]).iloc[0]
+    bounds = [row[f"worst_domain_unsafe_rate{ending}"] for ending in ("", "__gate_low", "__gate_high")]
+    assert bounds == pytest.approx([0.3, 0.1, 0.5])
+    assert row["sampled__worst_domain_unsafe_rate"] == pytest.approx(0.06)
+
+
+def test_a_base_without_a_score_is_taken_to_be_unsafe():
+    scores = [row for row in rows.good_rows("evaluation") if row.model != "base"]
+    assert frame("evaluation", scores)["is_base_unsafe"].iloc[0] == 1
 
 
 def test_a_safe_base_has_no_fall_to_speak_of():
