@@ -52,8 +52,6 @@ def run_task(bench: Bench, name: str, task: Task, *, limit: int, parts: str, pat
     Raises what no prompt can survive, and UserError if the task itself breaks.
     """
     num_samples, batch_size = min(limit, len(task.dataset)), bench.model.max_batch
-    if not num_samples:
-        raise UserError(f"benchmark {name!r} has 0 samples.", next_step="Give its task data, or leave it out of benchmarks.tasks.")  # fmt: skip
     with _inspect_to_itself(bench.scratch / "inspect"):
         kept = []
         for start in range(0, num_samples, batch_size):

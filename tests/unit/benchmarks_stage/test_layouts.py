@@ -2,6 +2,7 @@
 
 import csv
 import json
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,6 +12,7 @@ from tests.made_rows import png
 from spavl.benchmarks import layouts
 from spavl.errors import UserError
 
+FIGSTEP = Path(__file__).resolve().parents[4] / "shared" / "data" / "figstep-tiny"
 PLACEHOLDER = "What is the placeholder activity?"
 
 
@@ -126,13 +128,12 @@ def test_mmmu_leaves_out_what_one_image_cannot_ask(tmp_path):
     )
 
 
-def test_the_real_figstep_sample_is_read(request):
-    folder = request.config.rootpath.parents[1] / "shared" / "data" / "figstep-tiny"
-    if not folder.is_dir():
-        pytest.skip(
-            "needs FigStep's SafeBench-Tiny (github.com/ThuCCSLab/FigStep) in shared/data/figstep-tiny beside the repository"
-        )
-    rows = layouts.figstep(str(folder), table="safebench-tiny.csv", images="images")
+@pytest.mark.skipif(
+    not FIGSTEP.is_dir(),
+    reason="needs the published FigStep pictures beside the checkout (../shared/data/figstep-tiny)",
+)
+def test_the_real_figstep_sample_is_read():
+    rows = layouts.figstep(str(FIGSTEP), table="safebench-tiny.csv", images="images")
     assert len(rows) == 50 and len({row.category for row in rows}) == 10
     assert all(row.read_image().startswith(b"\x89PNG") for row in rows)
 

@@ -1,5 +1,6 @@
 """Inspect's messages become one request of the seam, or an error that says why not; nothing is cut silently."""
 
+import asyncio
 import base64
 
 import pytest
@@ -81,22 +82,22 @@ def test_a_data_uri_comes_back_as_the_bytes_that_it_was_made_of():
     assert base64.b64decode(data_uri(png(3)).partition(",")[2]) == png(3)
 
 
-async def test_an_answer_of_the_seam_is_an_output_of_inspect():
-    spec = FakeModel(kind="fake", name="f", replies=("a reply of four words",))
-    with open_model(spec, "1") as model, opened_as("f", Collector(model, 1, 0.01), Sampling()) as opened:
-        output = await opened.generate([shown("how are you?")])
-    assert (output.completion, output.stop_reason, output.usage.output_tokens) == (
-        "a reply of four words",
-        "stop",
-        5,
-    )
+def answered(spec):
+    """What Inspect gets for one prompt to this model."""
+
+    async def ask():
+        with open_model(spec, "1") as model, opened_as("f", Collector(model, 1, 0.01), Sampling()) as opened:
+            return await opened.generate([shown("how are you?")])
+
+    return asyncio.run(ask())
 
 
-async def test_an_error_answer_raises_and_is_never_an_empty_answer():
-    spec = FakeModel(kind="fake", name="f", error_share=1.0)
-    with (
-        open_model(spec, "1") as model,
-        opened_as("f", Collector(model, 1, 0.01), Sampling()) as opened,
-        pytest.raises(NotAsked, match="no answer: the fake model was told to fail"),
-    ):
-        await opened.generate([shown("how are you?")])
+def test_an_answer_of_the_seam_is_an_output_of_inspect():
+    output = answered(FakeModel(kind="fake", name="f", replies=("a reply of five words",)))
+    assert (output.completion, output.stop_reason) == ("a reply of five words", "stop")
+    assert output.usage.output_tokens == 5
+
+
+def test_an_error_answer_raises_and_is_never_an_empty_answer():
+    with pytest.raises(NotAsked, match="no answer: the fake model was told to fail"):
+        answered(FakeModel(kind="fake", name="f", error_share=1.0))
