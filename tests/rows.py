@@ -44,6 +44,7 @@ GOLD = {  # what a good judge's trial measures
     "gold_num_repeated": 400,
 }
 MEASURES: dict[str, dict[str, float]] = {  # what a good night measures; a suite may limit it
+    "benchmarks": dict.fromkeys(measures_of(records.BenchmarkScore), 0.0),
     "preferences": dict.fromkeys(measures_of(records.Preference), 0.0)
     | {"class_skill": 0.9, "class_skill_of_answers": 0.8},
     "evaluation": dict.fromkeys(measures_of(records.Score), 0.5)
@@ -418,6 +419,48 @@ def score(
     )
 
 
+BENCHMARK_RATES = {  # (benchmark, family) -> metric -> base, aligned, champion
+    ("role_play", "attack"): {
+        "unsafe_rate": (1.0, 0.08, 0.1),
+        "refusal_rate": (0.0, 0.9, 0.9),
+        "neither_rate": (0.0, 0.02, 0.0),
+        "unparsable_rate": (0.0, 0.0, 0.0),
+        "error_rate": (0.0, 0.0, 0.0),
+    },
+    ("alarming_words", "over_refusal"): {
+        "over_refusal_rate": (0.02, 0.03, 0.03),
+        "help_rate": (0.9, 0.9, 0.9),
+    },
+    ("shapes_and_colours", "capability"): {"right_rate": (0.9, 0.9, 0.9)},
+}
+
+
+def benchmarks(n: int = 200) -> list[records.BenchmarkScore]:
+    """One benchmark of each family, of base, aligned, champion and the two changes."""
+    return [
+        _benchmark_score(*named, metric, model, value, n)
+        for named, metrics in BENCHMARK_RATES.items()
+        for metric, (base, aligned, champion) in metrics.items()
+        for model, value in {
+            "base": base,
+            "aligned": aligned,
+            "champion": champion,
+            "change": aligned - base,
+            "change_from_champion": aligned - champion,
+        }.items()
+    ]
+
+
+def _benchmark_score(
+    benchmark: str, family: str, metric: str, model: str, value: float, n: int
+) -> records.BenchmarkScore:
+    return records.BenchmarkScore(
+        id=f"{benchmark}/{model}/{metric}", benchmark=benchmark, family=family, task=f"spavl/{benchmark}", model=model,
+        model_revision=f"{model}-1", metric=metric, value=value, low=value - 0.03, high=value + 0.03, n=n, interval="made",
+        judge="rules", judge_revision="rules-1", log=f"runs/r/benchmarks/logs/{benchmark}--{model}.eval",
+    )  # fmt: skip
+
+
 RELEASE_PATHS = (
     "config.json",
     "model.safetensors",
@@ -446,5 +489,6 @@ FACTORIES: dict[str, Callable[..., list[Any]]] = {
     "reward": training,
     "training": training,
     "evaluation": evaluation,
+    "benchmarks": benchmarks,
     "release": release,
 }

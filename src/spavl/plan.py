@@ -185,7 +185,6 @@ def _new_plan(
         skip_reason = _already_aligned(store, config, inputs["dataset"]["fingerprint"], revisions)
     suites = {stage: _suite(stage, config.expectations) for stage in DAGS[dag]}
     former = heads[config.release.channel] if dag == "align_model" else dataset_head
-    suites = {stage: _suite(stage, config.expectations) for stage in DAGS[dag]}
     if "judgements" in suites:
         _check_gold(config, suites["judgements"])
     return Plan(

@@ -87,8 +87,18 @@ def main() -> int:
     result["seconds"] = round(time.monotonic() - started)
     show(result)
     if not is_quick:
-        RESULT.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+        RESULT.write_text(_text(result), "utf-8")
     return 0 if all(goal["met"] for goal in result["goals"]) else 1
+
+
+def _text(result: dict[str, Any]) -> str:
+    """JSON with one row of a table per line."""
+    parts = []
+    for name, part in result.items():
+        is_table = isinstance(part, list)
+        rows = ",\n  ".join(map(json.dumps, part)) if is_table else json.dumps(part)
+        parts.append(f' "{name}": ' + (f"[\n  {rows}\n ]" if is_table else rows))
+    return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
 def coverage(samples: int) -> list[dict[str, Any]]:

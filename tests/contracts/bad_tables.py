@@ -79,6 +79,16 @@ def score(
     return broken
 
 
+def benchmark(id: str, **fields: Any) -> Breaker:
+    """The benchmarks' score of this id with these fields."""
+
+    def broken(rows: list[Any]) -> list[Any]:
+        assert any(row.id == id for row in rows), id
+        return [replace(row, **fields) if row.id == id else row for row in rows]
+
+    return broken
+
+
 def last_values(name: str, value: float) -> Breaker:
     """Every logged value of this name."""
     return lambda rows: [replace(row, value=value) if row.name == name else row for row in rows]
@@ -478,6 +488,38 @@ BREAKERS: dict[str, dict[str, Breaker]] = {
         "max(second_gold_unparsable_share)": measuring(second_gold_unparsable_share=0.06),
         "max(second_gold_drift)": measuring(second_gold_drift=0.11),
         "max(aligned_unsafe_rate_corrected__high)": measuring(aligned_unsafe_rate_corrected__high=0.36),
+    },
+    "benchmarks": {
+        "table_row_count()": NONE,
+        "values_to_be_unique(id)": copying_first("id"),
+        "min(is_interval_ordered)": first(low=0.9, value=0.5, high=1.0),
+        "max(num_benchmarks_missing)": measuring(num_benchmarks_missing=1.0, num_attack_prompts_in_train=0.0),
+        "max(num_attack_prompts_in_train)": measuring(
+            num_benchmarks_missing=0.0, num_attack_prompts_in_train=1.0
+        ),
+        "max(value where metric = error_rate)": benchmark("role_play/aligned/error_rate", value=0.06),
+        "max(value where metric = unparsable_rate)": benchmark("role_play/base/unparsable_rate", value=0.06),
+        "min(n where model = aligned)": benchmark("role_play/aligned/unsafe_rate", n=49),
+        "max(worst_attack_unsafe_rate) critical": benchmark("role_play/aligned/unsafe_rate", value=0.36),
+        "max(worst_attack_unsafe_rate) warning": benchmark("role_play/aligned/unsafe_rate", value=0.21),
+        "max(worst_attack_rise_high)": benchmark("role_play/change/unsafe_rate", value=0.06, high=0.1),
+        "max(worst_attack_rise_from_champion_high)": benchmark(
+            "role_play/change_from_champion/unsafe_rate", value=0.06, high=0.11
+        ),
+        "max(worst_attack_neither_rate)": benchmark("role_play/aligned/neither_rate", value=0.31),
+        "max(worst_over_refusal_rate)": benchmark("alarming_words/aligned/over_refusal_rate", value=0.41),
+        "max(worst_over_refusal_rise_high)": benchmark(
+            "alarming_words/change/over_refusal_rate", value=0.12, high=0.16
+        ),
+        "max(worst_over_refusal_rise_from_champion_high)": benchmark(
+            "alarming_words/change_from_champion/over_refusal_rate", value=0.12, high=0.16
+        ),
+        "max(worst_capability_fall_high)": benchmark(
+            "shapes_and_colours/change/right_rate", value=-0.08, low=-0.11
+        ),
+        "max(worst_capability_fall_from_champion_high)": benchmark(
+            "shapes_and_colours/change_from_champion/right_rate", value=-0.08, low=-0.11
+        ),
     },
     "release": {
         "table_row_count()": lambda rows: rows[:2],

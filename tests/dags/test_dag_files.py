@@ -97,7 +97,14 @@ def test_the_plan_comes_first_and_the_report_comes_last_without_deciding_the_sta
     report = dag.task_dict["report"]
     assert report.is_teardown
     assert not report.on_failure_fail_dagrun
-    assert report.upstream_task_ids == {f"{last}.seal"}
+    beside = {"evaluation.seal", "benchmarks.seal"} if dag_id == "align_model" else set()
+    assert report.upstream_task_ids == {f"{last}.seal", *beside}
+
+
+def test_evaluation_and_benchmarks_may_run_at_the_same_time(bag):
+    edges = edges_between_stages(bag.dags["align_model"])
+    assert {above for above, below in edges if below == "release"} == {"evaluation", "benchmarks"}
+    assert {below for above, below in edges if above == "training"} == {"evaluation", "benchmarks"}
 
 
 def test_training_begins_where_the_reward_model_is_left_out_but_not_where_the_plan_was_skipped(bag):

@@ -158,12 +158,12 @@ def mmmu(folder: str, *, split: str = "validation") -> list[LayoutRow]:
     <subject>/<split>-*.parquet with id, question, options (a list in Python's notation), answer, question_type, image_1 … image_7.
     Questions with several images are left out: a request holds one.
     """
-    store = _folder(folder)
-    paths = sorted(
-        path for path in store.walk("") if path.endswith(".parquet") and f"/{split}-" in f"/{path}"
-    )
+    # a store lists what is below a name, so it is opened one level up
+    above, _, name = folder.rstrip("/").rpartition("/")
+    store = _folder(above or ".")
+    paths = [path for path in sorted(store.walk(name)) if path.endswith(".parquet") and f"/{split}-" in path]
     if not paths:
-        raise _other(store, folder, f"<subject>/{split}-*.parquet")
+        raise _other(store, name, f"<subject>/{split}-*.parquet in it")
     return [row for path in paths for row in _mmmu_rows(store, path)]
 
 
@@ -182,7 +182,7 @@ def _mmmu_row(path: str, entry: Mapping[str, Any], image: bytes) -> LayoutRow:
     question = entry["question"].replace("<image 1>", "").strip()
     asked = f"{question}\n\n{listed}\n\nAnswer with the option's letter from the given choices directly."
     return LayoutRow(
-        entry["id"], asked, lambda: image, path.partition("/")[0], question, options, entry["answer"]
+        entry["id"], asked, lambda: image, path.split("/")[-2], question, options, entry["answer"]
     )
 
 

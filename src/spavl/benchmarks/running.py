@@ -52,18 +52,15 @@ def run_task(bench: Bench, name: str, task: Task, *, limit: int, parts: str, pat
     Raises what no prompt can survive, and UserError if the task itself breaks.
     """
     num_samples, batch_size = min(limit, len(task.dataset)), bench.model.max_batch
-    if not num_samples:
-        raise UserError(f"benchmark {name!r} has 0 samples.", next_step="Give its task data, or leave it out of benchmarks.tasks.")  # fmt: skip
     with _inspect_to_itself(bench.scratch / "inspect"):
-        logs = []
+        kept = []
         for start in range(0, num_samples, batch_size):
-            kept = f"{parts}/{start:06d}.eval"
-            if not bench.store.exists(kept):
+            kept.append(f"{parts}/{start:06d}.eval")
+            if not bench.store.exists(kept[-1]):
                 stop = min(start + batch_size, num_samples)
-                bench.store.write(kept, _evaluated(bench, name, task, start, stop).read_bytes())
-            logs.append(_read(bench, kept))
-        joined = join(logs)
-        bench.store.write(path, _written(bench, joined))
+                bench.store.write(kept[-1], _evaluated(bench, name, task, start, stop).read_bytes())
+        joined = join([_read(bench, part) for part in kept])
+        bench.store.write(path, bench.store.read(kept[0]) if len(kept) == 1 else _written(bench, joined))
     return joined
 
 

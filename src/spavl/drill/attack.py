@@ -28,6 +28,7 @@ from spavl.drill.night import (
     linked_copy,
     run_stages,
     sources_at,
+    work_out,
 )
 from spavl.drill.pictures import read_pictures, write_tables
 from spavl.drill.poison import Poison
@@ -38,7 +39,8 @@ from spavl.plan import Plan, make_plan
 
 log = logging.getLogger("spavl")
 REFRESH, ALIGN = "refresh_preferences", "align_model"
-GATED = tuple(stage for stage in DAGS[ALIGN] if stage != "release")  # what passes all of these is released
+# what passes all of these is released; benchmarks would stop more, and take longer than all the rest
+GATED = tuple(stage for stage in DAGS[ALIGN] if stage not in ("benchmarks", "release"))
 
 
 def attack(poison: Poison, night: Night, folder: Path, key: str = "") -> Finding:
@@ -54,6 +56,20 @@ def attack(poison: Poison, night: Night, folder: Path, key: str = "") -> Finding
         if finding.is_stopped:
             break
     return dataclasses.replace(finding, night=number, seconds=round(time.monotonic() - begun, 1))
+
+
+def ask_champion(night: Night) -> None:
+    """Answers of the honest candidate and of the released model, left in the night's store for every poison to reuse.
+
+    Nothing is sealed: a decision that is taken would make the next one stricter.
+    """
+    store, words = night.store, "answers that poisons reuse"
+    plan = make_plan(store, dag=ALIGN, airflow_run_id=words, profile=night.profile, overrides=night.overrides, dataset_run=night.refresh_run)  # fmt: skip
+    for stage in plan.stages:
+        if BY_NAME[stage].runs_on == "training":
+            take_over(store, plan, stage, night.align_run)
+        elif stage == "evaluation":
+            work_out(store, plan, stage)
 
 
 class _Attempt:
@@ -226,9 +242,7 @@ def _with_rows(store: Store, plan: Plan, stage: str, record: Record, rows: Seque
 
 def seal_changed(store: Store, plan: Plan, stage: str, change: Callable[[list[Any]], list[Any]]) -> None:
     """Do a sharded stage, change what its workers have answered (id by id), and seal that: its own suite sees it."""
-    for group in runner.prepare(store, plan, stage).groups:
-        for shard in range(group["num_shards"]):
-            runner.work(store, plan, stage, group["group"], shard, group["num_shards"])
+    work_out(store, plan, stage)
     row_type = runner.load_stage(stage).PART
     changed = change(worklist.read_parts(store, plan.run_id, stage, row_type))
     store.remove(f"{stage_folder(plan.run_id, stage)}/parts")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import spavl
 from spavl.drill import finding as findings
-from spavl.drill.attack import attack
+from spavl.drill.attack import ask_champion, attack
 from spavl.drill.finding import Finding
 from spavl.drill.honest import control, honest_poison
 from spavl.drill.night import Night
@@ -41,6 +41,7 @@ class Drill:
 def run(drill: Drill, say: Say) -> Score:
     """Every finding, read or made; those that the time limit leaves out are not in the score."""
     begun, key = time.monotonic(), drill.key()
+    ask_champion(drill.night)
     honest, found = [], []
     poisons = _interleaved([control(), *map(honest_poison, range(1, drill.num_honest + 1))], drill.poisons)
     for number, poison in enumerate(poisons, start=1):

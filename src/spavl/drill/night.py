@@ -181,10 +181,16 @@ def _write(path: Path, night: Night) -> Night:
 def run_stages(store: Store, plan: Plan, stages: Sequence[str]) -> None:
     """All steps of stages, in this process, as the command line does them one by one."""
     for stage in stages:
-        for group in runner.prepare(store, plan, stage).groups if BY_NAME[stage].is_sharded else []:
-            for shard in range(group["num_shards"]):
-                runner.work(store, plan, stage, group["group"], shard, group["num_shards"])
+        if BY_NAME[stage].is_sharded:
+            work_out(store, plan, stage)
         runner.seal(store, plan, stage)
+
+
+def work_out(store: Store, plan: Plan, stage: str) -> None:
+    """All of a sharded stage but its seal."""
+    for group in runner.prepare(store, plan, stage).groups:
+        for shard in range(group["num_shards"]):
+            runner.work(store, plan, stage, group["group"], shard, group["num_shards"])
 
 
 def linked_copy(source: Path, target: Path) -> None:

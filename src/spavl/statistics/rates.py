@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING
 
-from spavl.statistics.clusters import Layout, check_alpha, cluster_sums, design_effect, t_over_z
+from spavl.statistics.clusters import (
+    Layout,
+    check_alpha,
+    cluster_sums,
+    clusters_seen,
+    design_effect,
+    t_over_z,
+)
 from spavl.statistics.interval import Interval
 
 if TYPE_CHECKING:
@@ -26,13 +33,10 @@ def rate_limits(
     sums: np.ndarray, sizes: np.ndarray, alpha: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Value, low and high [...] of many samples at once: hits sums [..., C] of clusters with sizes [C]."""
-    import numpy as np
-
     layout = Layout.of(sizes)
     value = sums.sum(-1) / layout.num_prompts
     squares = ((sums - value[..., None] * sizes) ** 2).sum(-1)
-    num_seen = np.minimum((sums > 0).sum(-1), (sums < sizes).sum(-1))
-    return value, *limits_of_share(value, squares, num_seen, layout, alpha)
+    return value, *limits_of_share(value, squares, clusters_seen(sums, sizes), layout, alpha)
 
 
 def limits_of_share(

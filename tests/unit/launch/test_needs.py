@@ -26,6 +26,8 @@ PODS = {"cpu": {"cpu": "1"}, "inference": {"cpu": "2"}, "training": {"cpu": "3"}
         ("comparisons", "judge", "data", "2", "judge"),
         ("evaluation", "base", "training", "2", "judge"),
         ("evaluation", "aligned", "training", "2", "judge"),
+        ("benchmarks", "base", "training", "2", "judge"),
+        ("benchmarks", "aligned", "training", "2", "judge"),
         ("reward", "reward", "training", "3", None),
         ("training", "dpo", "training", "3", None),
     ],
@@ -43,7 +45,10 @@ def test_work_gets_its_image_its_pod_and_its_server(
 @pytest.mark.parametrize("stage", [stage.name for stage in STAGES])
 def test_tables_are_read_and_written_without_models(stage: str, step: str) -> None:
     found = needs(cluster_config(PODS), stage, step, None)
-    assert (found.image, found.pod.cpu, found.server, found.runs_model) == (IMAGES["data"], "1", None, False)
+    image = (
+        "training" if (stage, step) == ("benchmarks", "prepare") else "data"
+    )  # it asks for packages' versions
+    assert (found.image, found.pod.cpu, found.server, found.runs_model) == (IMAGES[image], "1", None, False)
 
 
 def test_a_generator_that_vllm_serves_is_not_started_for_provided_questions() -> None:

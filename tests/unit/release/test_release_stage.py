@@ -58,6 +58,7 @@ def context(trained, tmp_path):
         "dataset": record("dataset", {}, details={"version": "v-1234"}),
         "training": training,
         "evaluation": record("evaluation", config.evaluation.model_dump(mode="json"), check=CHECK),
+        "benchmarks": record("benchmarks", {}, check={**CHECK, "suite": "benchmarks"}),
     }
     rows = {"evaluation": [score("base", 0.93), score("aligned", 0.05), score("change", -0.88)]}
     return FakeContext(

@@ -81,6 +81,19 @@ def test_each_end_is_wrong_no_more_often_than_alpha_over_2(up, down, num_images,
     assert (high < up - down - 1e-9).mean() <= 0.025 + noise
 
 
+@pytest.mark.parametrize("icc", [0.3, 0.7, 1.0])
+def test_few_large_images_among_many_small_ones_do_not_make_an_end_too_sure(icc):
+    sizes = np.array(([1] * 5 + [20]) * 30)
+    draw, shares = np.random.default_rng(1), [0.0, 0.05, 0.95]
+    own = draw.multinomial(np.broadcast_to(sizes, (2000, 180)), shares)
+    shared = draw.multinomial(1, shares, size=(2000, 180)) * sizes[:, None]
+    tables = np.where((draw.random((2000, 180)) < icc)[..., None], shared, own)
+    _, low, high = change_limits(tables[..., 0], tables[..., 1], sizes, 0.05)
+    noise = 3 * (0.025 / 2000) ** 0.5
+    assert (low > -0.05).mean() <= 0.025 + noise
+    assert (high < -0.05).mean() <= 0.025 + noise
+
+
 def test_power_is_not_thrown_away():
     # 150 images, 2 % each way, icc .3: the best that could be is 1.645 * sqrt(.04 * 1.6 / 450) = .0196 at alpha .1
     tables = outcomes(np.random.default_rng(1), [0.02, 0.02, 0.96], 150, 0.3, 500)

@@ -45,6 +45,11 @@ def test_three_alike_prompts_per_image_are_worth_one():
     assert alike == (0.2, pytest.approx(single.low, abs=0.001), pytest.approx(single.high, abs=0.001))
 
 
+def test_unequal_images_are_worth_fewer_even_ones():
+    # sizes 1, 1, 1, 1, 16: 400 / 260 = 1.54 even images, so hardly anything is known
+    assert rate_interval([False] * 20, [0, 1, 2, 3] + [4] * 16).high > 0.9
+
+
 def test_hits_and_misses_mirror_each_other():
     hits, images = [k % 7 == 0 for k in range(60)], [k // 3 for k in range(60)]
     value, low, high = rate_interval(hits, images)

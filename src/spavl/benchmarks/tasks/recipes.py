@@ -14,6 +14,7 @@ from spavl.benchmarks.layouts import LayoutRow
 from spavl.benchmarks.material import current
 from spavl.benchmarks.tasks.samples import layout_sample
 from spavl.benchmarks.tasks.scorers import judged, letter
+from spavl.errors import UserError
 
 Classes = dict[str, str] | None
 
@@ -77,6 +78,8 @@ def _judged(rows: Sequence[LayoutRow], classes: Classes) -> Task:
 
 
 def _task(rows: Sequence[LayoutRow], scorer: Scorer, *, benign: bool, classes: Classes = None) -> Task:
+    if not rows:
+        raise UserError("the published files hold no prompt that can be asked with one image.", next_step="Choose another part of them, or leave the benchmark out.")  # fmt: skip
     material = current()
     samples = [layout_sample(material, row, benign=benign, classes=classes) for row in rows[: material.limit]]
     return Task(dataset=MemoryDataset(samples), solver=generate(), scorer=scorer)
