@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -18,24 +18,16 @@ from spavl import records
 from spavl.artifacts import channel
 from spavl.artifacts.record import read_record
 from spavl.artifacts.store import Store
-from spavl.config import (
-    Config,
-    DemoRulesModel,
-    EndpointModel,
-    FakeModel,
-    PoisonedModel,
-    TransformersModel,
-    VllmModel,
-)
+from spavl.config import Config
 from spavl.decision import planned_decision
 from spavl.errors import UserError
 from spavl.kinship import refuse_kinship
+from spavl.models_used import pinned_revisions
 from spavl.pipeline import BY_NAME, DAGS, stages_of
 from spavl.profiles import load_config
 from spavl.records import stable_hash
 
 _RUN_ID = re.compile(r"^\d{8}-[0-9a-f]{10}$")
-_MODEL_TYPES = (EndpointModel, VllmModel, TransformersModel, FakeModel, DemoRulesModel, PoisonedModel)
 OLDEST_REFRESH = datetime.timedelta(hours=24)  # a nightly run that waited longer is a past night
 
 
@@ -176,7 +168,7 @@ def _new_plan(
     refuse_kinship(config)
     heads = {name: channel.head(store, name) for name in (config.dataset.channel, config.release.channel)}
     dataset_head = heads[config.dataset.channel]
-    revisions = _revisions(config, dag)
+    revisions = pinned_revisions(config, dag)
     inputs: dict[str, dict[str, str]] = {}
     skip_reason = ""
     if dag == "align_model":
@@ -311,25 +303,3 @@ def _reusable_runs(store: Store, dag: str, max_runs: int) -> list[str]:
         if len(chosen) >= max_runs:
             break
     return chosen[:max_runs]
-
-
-def models_of(section: Any) -> Iterator[Any]:
-    """Every model spec inside a config section."""
-    for value in (getattr(section, name) for name in type(section).model_fields):
-        for candidate in value if isinstance(value, tuple) else (value,):
-            if isinstance(candidate, _MODEL_TYPES):
-                yield candidate
-
-
-def _revisions(config: Config, dag: str) -> dict[str, str]:
-    from spavl.inference import resolve_revision
-
-    specs: dict[str, Any] = {}
-    for stage in DAGS[dag]:
-        for spec in models_of(getattr(config, stage)):
-            if specs.setdefault(spec.name, spec) != spec:
-                raise UserError(
-                    f"two different models of the profile are named {spec.name!r}.",
-                    next_step="Give each its own name.",
-                )
-    return {name: resolve_revision(spec) for name, spec in specs.items()}

@@ -22,7 +22,7 @@ from spavl.config import (
     spavl_home,
 )
 from spavl.errors import SpavlError
-from spavl.plan import models_of
+from spavl.models_used import models_of
 
 MIN_DISK_GB = 5.0
 _PACKAGES = {  # extra -> module that must be importable

@@ -10,8 +10,9 @@ from spavl.artifacts.store import open_store
 from spavl.config import VllmModel
 from spavl.errors import UserError
 from spavl.inference.weights import fetch_weights
+from spavl.models_used import models_of
 from spavl.outcome import Outcome
-from spavl.plan import Plan, models_of, read_plan
+from spavl.plan import Plan, read_plan
 
 
 def weights(arguments: argparse.Namespace) -> Outcome:
