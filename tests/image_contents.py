@@ -155,10 +155,11 @@ def _evaluated_and_released(folder: Path) -> dict[str, int]:
     from tests.stage_context import FakeContext
     from tests.toy_training import toy_context
 
+    from spavl.benchmarks import stage as benchmarks
     from spavl.config import Config
     from spavl.evaluation import stage as evaluation
     from spavl.judging.gold import keep_gold
-    from spavl.records import EvaluationAnswer, GoldItem
+    from spavl.records import BenchmarkRun, EvaluationAnswer, GoldItem
     from spavl.release import stage as release
 
     toy = toy_context(folder / "aligned", folder / "base")
@@ -172,7 +173,9 @@ def _evaluated_and_released(folder: Path) -> dict[str, int]:
         "evaluation": {"judge": {"kind": "demo_rules"}},
     })  # fmt: skip
     dataset = [_held_out(0, "test_harm"), _held_out(1, "test_help")]
-    records = {stage: _record(stage, config, model) for stage in ("dataset", "training", "evaluation")}
+    records = {
+        stage: _record(stage, config, model) for stage in ("dataset", "training", "evaluation", "benchmarks")
+    }
     context = FakeContext(config, toy.store, "evaluation", {"dataset": dataset}, records)
     keep_gold(toy.store, "r", "judgements", [], GoldItem)
     prompts = {row.question_id: row for row in dataset}
@@ -185,8 +188,19 @@ def _evaluated_and_released(folder: Path) -> dict[str, int]:
             item.payload["decoding"], "j", "j1", "", "ok", None, False, True, 1, "{}",
         ))  # fmt: skip
     scores = evaluation.seal(context, answers).rows
+    context.stage, log = "benchmarks", "runs/r/benchmarks/logs/made-up--aligned.eval"
+    toy.store.write(log, b"no log")
+    sample = json.dumps([{"id": "s", "cluster": "i", "values": {"unsafe_rate": False}, "contents": []}])
+    run = BenchmarkRun(
+        "b", "made-up", "attack", "spavl/role_play", "aligned", "r", "j", "j1", log, 1, 0, sample, "ok"
+    )
+    num_benchmark_scores = len(benchmarks.seal(context, [run]).rows)
     context.stage, context.rows_by_stage = "release", {"evaluation": scores}
-    return {"evaluation": len(scores), "release": len(release.seal(context, []).rows)}
+    return {
+        "evaluation": len(scores),
+        "benchmarks": num_benchmark_scores,
+        "release": len(release.seal(context, []).rows),
+    }
 
 
 def _record(stage: str, config: Any, model: dict[str, Any]) -> Any:

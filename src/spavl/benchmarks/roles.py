@@ -16,7 +16,7 @@ CHANGES = {BASE: "change", CHAMPION: "change_from_champion"}  # compared with ->
 
 def roles(context: StageContext) -> tuple[str, ...]:
     """Base and aligned, and the champion if the plan names one."""
-    return (BASE, ALIGNED, CHAMPION) if CHAMPION in _references(context) else (BASE, ALIGNED)
+    return (BASE, ALIGNED, CHAMPION) if CHAMPION in context.references else (BASE, ALIGNED)
 
 
 def model_revision(context: StageContext, role: str) -> str:
@@ -65,15 +65,10 @@ def _base(context: StageContext) -> TransformersModel:
 
 
 def _folder(context: StageContext, role: str) -> dict[str, Any]:
-    record = context.record("training") if role == ALIGNED else context.reference(role, "training")  # type: ignore[attr-defined]
+    record = context.record("training") if role == ALIGNED else context.reference(role, "training")
     if "model" not in record.folders:
         raise UserError(
             f"training of run {record.run_id} ({role}) has the folders {sorted(record.folders)} and no 'model'.",
             next_step="Start a new run of align_model.",
         )
     return record.folders["model"]
-
-
-def _references(context: StageContext) -> Any:
-    """Earlier releases to compare with, if the plan names any."""
-    return getattr(context, "references", {})

@@ -98,6 +98,15 @@ def test_a_resumed_or_repeated_stage_gives_the_same_scores(context):
     assert run_stage(stage, context, chunk_size=1).rows == run_stage(stage, context, chunk_size=1).rows
 
 
+def test_a_release_that_the_channel_points_to_answers_too(context):
+    context.references = {"champion": {"run_id": "20251231-former", "fingerprint": "f"}}
+    context.reference_records = {("champion", "training"): context.records_by_stage["training"]}
+    sealed = run_stage(stage, context, chunk_size=1)
+    change = next(score for score in sealed.rows if score.id == "role_play/change_from_champion/error_rate")
+    assert (change.value, change.n) == (0, 3)
+    assert set(sealed.details["models"]) == {"base", "aligned", "champion"}
+
+
 def test_an_attack_that_stands_in_train_is_counted(context):
     from spavl.benchmarks.tasks.attacks import ROLE
 
