@@ -73,9 +73,7 @@ def _family(name: str, rows: Sequence[Mapping[str, Any]], run_id: str) -> dict[s
 def _line(benchmark: str, rows: Sequence[Mapping[str, Any]], family: str, run_id: str) -> dict[str, Any]:
     metric = HEADLINE.get(family) or next((row["metric"] for row in rows), "")
     cell = {row["model"]: row for row in rows if row["metric"] == metric}
-    logs = {
-        row["model"]: row["log"].removeprefix(f"runs/{run_id}/") for row in rows if row["model"] != "change"
-    }
+    logs = {row["model"]: _from_report(row["log"], run_id) for row in rows if row["model"] != "change"}
     return {
         "name": benchmark.replace("_", " "),
         "task": rows[0]["task"],
@@ -87,6 +85,12 @@ def _line(benchmark: str, rows: Sequence[Mapping[str, Any]], family: str, run_id
         **{model: _value(cell.get(model)) for model in SERIES},
         "change": _change(cell.get("change")),
     }
+
+
+def _from_report(log: str, run_id: str) -> str:
+    """The address of a log from where the run's report lies."""
+    mine = f"runs/{run_id}/"
+    return log.removeprefix(mine) if log.startswith(mine) else f"../../{log}"
 
 
 def _row(line: Mapping[str, Any]) -> dots.Row:
