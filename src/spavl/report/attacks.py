@@ -73,7 +73,7 @@ def _family(name: str, rows: Sequence[Mapping[str, Any]], run_id: str) -> dict[s
 def _line(benchmark: str, rows: Sequence[Mapping[str, Any]], family: str, run_id: str) -> dict[str, Any]:
     metric = HEADLINE.get(family) or next((row["metric"] for row in rows), "")
     cell = {row["model"]: row for row in rows if row["metric"] == metric}
-    logs = {row["model"]: _from_report(row["log"], run_id) for row in rows if row["model"] != "change"}
+    logs = {row["model"]: _from_report(row["log"], run_id) for row in rows if row["model"] in SERIES}
     return {
         "name": benchmark.replace("_", " "),
         "task": rows[0]["task"],
