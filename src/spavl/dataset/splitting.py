@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from spavl.config import DatasetConfig
-from spavl.dataset.near_duplicates import duplicate_groups
+from spavl.audit.near_duplicates import duplicate_groups
 from spavl.errors import UserError
 from spavl.records import Image, stable_hash
 

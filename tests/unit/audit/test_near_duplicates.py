@@ -3,7 +3,7 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spavl.dataset.near_duplicates import duplicate_groups
+from spavl.audit.near_duplicates import duplicate_groups
 
 
 def groups_by_brute_force(hashes, max_bits):
