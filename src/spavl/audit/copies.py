@@ -161,9 +161,7 @@ def _all_with_all(
         yield left + start, right
 
 
-def _same_key(
-    one: np.ndarray, other: np.ndarray, max_bits: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _same_key(one: np.ndarray, other: np.ndarray, max_bits: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Those of equal keys, table by table: a pair may come several times."""
     import numpy as np
 

@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 SIDE_PX = 32
+THUMBNAIL_TABLE = "thumbnails"  # side table of `images` (all) and `dataset` (of images that are away)
 _WORKING_SIDE_PX = 256  # a margin is looked for at this size: more pixels show no other margin
 _MARGIN_LEVELS = 8  # of 255: how far a margin's pixels may be from its shade (JPEG blurs them)
 _MARGIN_SHARE = 0.98  # of a line's pixels
 _SMALLEST_INSIDE = 0.25  # of a side: an enclosed part below that is too little to compare
+_EDGE_SHARE = 0.01  # of a side: how far resizing blurs a margin's edge
 _LARGEST_INSIDE = 0.97  # of both sides: above that there is no margin worth a second thumbnail
 
 
@@ -28,11 +30,20 @@ def thumbnails(image: Image) -> str:
     grey = image.convert("L")
     small = grey.resize(_at_most(grey.size, _WORKING_SIDE_PX), reducing_gap=2.0)
     box = inside_margin(np.asarray(small))
-    # a frame around a margin: frames are all alike, so what it encloses is the image
-    while box is not None and (further := inside_margin(np.asarray(small.crop(box)))) is not None:
-        small, box = small.crop(box), further
+    while box is not None and (inner := _framed(small.crop(box))) is not None:
+        small, box = inner, inside_margin(np.asarray(inner))
     pixels = [_thumbnail(small)] + ([_thumbnail(small.crop(box))] if box is not None else [])
     return base64.b64encode(b"".join(pixels)).decode("ascii")
+
+
+def _framed(grey: Image) -> Image | None:
+    """What stands within a margin's blurred edge, if a margin of another shade begins there: then the outer one was a
+    frame, frames are all alike, and what it encloses is the image."""
+    import numpy as np
+
+    edge = max(1, round(_EDGE_SHARE * min(grey.size)))
+    inner = grey.crop((edge, edge, grey.width - edge, grey.height - edge))
+    return inner if min(inner.size) > 1 and inside_margin(np.asarray(inner)) is not None else None
 
 
 def pixels_of(text: str) -> np.ndarray:

@@ -88,7 +88,8 @@ def _sources(view: View) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarra
 
     middles = (np.arange(SIDE_PX) + 0.5) / SIDE_PX
     across, down = np.meshgrid(
-        view.left + (view.right - view.left) * middles - 0.5, view.top + (view.bottom - view.top) * middles - 0.5
+        view.left + (view.right - view.left) * middles - 0.5,
+        view.top + (view.bottom - view.top) * middles - 0.5,
     )
     angle = np.deg2rad(view.degrees)
     x = (np.cos(angle) * across - np.sin(angle) * down + 0.5) * SIDE_PX - 0.5
