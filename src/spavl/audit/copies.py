@@ -5,7 +5,7 @@ flips and turns. Then the two are laid on each other and cut into squares of a f
 a copy shows the same texture nearly everywhere, also where nothing stands; two images of one thing do not. Limits are
 measured on drawings of one world (same shapes, other places and backgrounds), the hardest unrelated images at hand.
 
-Exact up to ALL_WITH_ALL images: every hash meets every other. Beyond that only hashes that share one of NUM_TABLES keys
+Exact up to ALL_WITH_ALL images (or fewer new ones among more): every hash meets every other. Beyond that only hashes that share one of NUM_TABLES keys
 of some bits meet (locality-sensitive hashing, Indyk and Motwani 1998), so that work grows with the number of images.
 """
 
@@ -141,12 +141,19 @@ def _near(
     one: np.ndarray, other: np.ndarray, pool: _Pool, max_bits: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Blocks of (i, j), int64 each: `one[i]` within `max_bits` of `other[j]`, of two images of which one is new."""
-    meet = _all_with_all if len(one) <= ALL_WITH_ALL else _same_key
-    for left, right in meet(one, other, max_bits):
-        wanted = (pool.owner[left] != pool.owner[right]) & (pool.is_new[left] | pool.is_new[right])
-        left, right = left[wanted], right[wanted]
-        for start in range(0, len(left), _BATCH):
-            yield left[start : start + _BATCH], right[start : start + _BATCH]
+    import numpy as np
+
+    new, old = np.nonzero(pool.is_new)[0], np.nonzero(~pool.is_new)[0]
+    for rows, columns in ((new, np.arange(len(other))), (old, new)):
+        if not len(rows) or not len(columns):
+            continue
+        meet = _all_with_all if len(rows) * len(columns) <= ALL_WITH_ALL**2 else _same_key
+        for left, right in meet(one[rows], other[columns], max_bits):
+            left, right = rows[left], columns[right]
+            are_two = pool.owner[left] != pool.owner[right]
+            left, right = left[are_two], right[are_two]
+            for start in range(0, len(left), _BATCH):
+                yield left[start : start + _BATCH], right[start : start + _BATCH]
 
 
 def _all_with_all(
@@ -165,7 +172,7 @@ def _same_key(one: np.ndarray, other: np.ndarray, max_bits: int) -> Iterator[tup
     """Those of equal keys, table by table: a pair may come several times."""
     import numpy as np
 
-    for bits in _tables(len(one)):
+    for bits in _tables(len(other)):
         keys, of_other = _keys(one, bits), _keys(other, bits)
         order = np.argsort(of_other, kind="stable")
         start, end = (np.searchsorted(of_other[order], keys, side) for side in ("left", "right"))

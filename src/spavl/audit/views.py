@@ -72,12 +72,11 @@ def hashes(pixels: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def _cosines() -> np.ndarray:
-    """The HASH_SIDE lowest cosines of the orthonormal DCT-II, float32 [HASH_SIDE, SIDE_PX]."""
+    """The HASH_SIDE lowest cosines of the DCT-II, not normalised (as imagehash takes them), float32 [HASH_SIDE, SIDE_PX]."""
     import numpy as np
 
     frequencies, places = np.arange(HASH_SIDE)[:, None], np.arange(SIDE_PX)[None]
-    cosines = np.cos(np.pi * frequencies * (2 * places + 1) / (2 * SIDE_PX)) * np.sqrt(2 / SIDE_PX)
-    cosines[0] /= np.sqrt(2)
+    cosines = np.cos(np.pi * frequencies * (2 * places + 1) / (2 * SIDE_PX))
     return cosines.astype(np.float32)
 
 

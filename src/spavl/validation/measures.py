@@ -88,7 +88,9 @@ _BEYOND_CHANCE = "population stability index of the column that moved most since
 
 def _psi(*columns: str) -> dict[str, str]:
     text = "population stability index of {} against the former version; missing without one"
-    return {f"psi_{column}": text.format(column) for column in columns} | {"psi_beyond_chance": _BEYOND_CHANCE}
+    return {f"psi_{column}": text.format(column) for column in columns} | {
+        "psi_beyond_chance": _BEYOND_CHANCE
+    }
 
 
 FLOOD_MEASURES = {  # of images; a group is of near duplicates
@@ -145,7 +147,14 @@ DATASET_MEASURES = {
     "num_missing_kinds": "kinds of the former version's pairs or prompts that this one's lack; dataset.may_miss excepts",
     "num_missing_sources": "sources of images that the former version had and this one lacks; dataset.may_miss excepts",
     **_psi(
-        "class1", "class3", "kind", "source", "chosen_model", "rejected_model", "question_chars", "chosen_chars"
+        "class1",
+        "class3",
+        "kind",
+        "source",
+        "chosen_model",
+        "rejected_model",
+        "question_chars",
+        "chosen_chars",
     ),
 }
 
