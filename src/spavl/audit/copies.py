@@ -5,7 +5,7 @@ flips and turns. Then the two are laid on each other and cut into squares of a f
 a copy shows the same texture nearly everywhere, also where nothing stands; two images of one thing do not. Limits are
 measured on drawings of one world (same shapes, other places and backgrounds), the hardest unrelated images at hand.
 
-Exact up to ALL_WITH_ALL images (or fewer new ones among more): every hash meets every other. Beyond that only hashes that share one of NUM_TABLES keys
+Exact up to ALL_WITH_ALL new images: every hash meets every other. Beyond that only hashes that share one of NUM_TABLES keys
 of some bits meet (locality-sensitive hashing, Indyk and Motwani 1998), so that work grows with the number of images.
 """
 
@@ -147,7 +147,7 @@ def _near(
     for rows, columns in ((new, np.arange(len(other))), (old, new)):
         if not len(rows) or not len(columns):
             continue
-        meet = _all_with_all if len(rows) * len(columns) <= ALL_WITH_ALL**2 else _same_key
+        meet = _all_with_all if min(len(rows), len(columns)) <= ALL_WITH_ALL else _same_key
         for left, right in meet(one[rows], other[columns], max_bits):
             left, right = rows[left], columns[right]
             are_two = pool.owner[left] != pool.owner[right]
