@@ -81,7 +81,11 @@ def former_measures(
         "num_missing_sources": coverage.num_missing(
             _of(now, sources), _of(former, former_sources) if former and former_sources else None, may_miss
         ),
-        **drift(_drifting(now, sources), former and _drifting(former, former_sources)),
+        **drift(
+            _drifting(now, sources),
+            former and _drifting(former, former_sources),
+            former and (len(set(now["image_id"])), len(set(former["image_id"]))),
+        ),
     }
 
 

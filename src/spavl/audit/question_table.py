@@ -10,7 +10,7 @@ from spavl.audit.drift import drift
 from spavl.records import QUESTION_KINDS, Question
 
 PROVIDED = "source"  # generator of a question that came with its image
-FORMER_COLUMNS = ("class1", "class3", "kind", "text", "outcome")
+FORMER_COLUMNS = ("image_id", "class1", "class3", "kind", "text", "outcome")
 
 
 def question_measures(
@@ -34,7 +34,11 @@ def question_measures(
         ),
         "num_missing_kinds": coverage.num_missing(now["kind"], before and before["kind"], may_miss),
         **{f"{word}_share_of_slice": _worst(rows, word) for word in ("unparsable", "error")},
-        **drift(now | {"text_chars": [len(row.text) for row in usable]}, before),
+        **drift(
+            now | {"text_chars": [len(row.text) for row in usable]},
+            before,
+            before and (len({row.image_id for row in usable}), len(set(before["image_id"]))),
+        ),
     }
 
 

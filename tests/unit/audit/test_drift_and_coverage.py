@@ -19,6 +19,12 @@ def test_the_same_distribution_has_an_index_of_zero():
     assert psi("aabbb", "aabbb") == (0, 0)
 
 
+def test_three_rows_of_an_image_are_one_draw():
+    now, before = ["a"] * 60 + ["b"] * 30, ["a"] * 45 + ["b"] * 45
+    index, beyond = psi(now, before, units=(30, 30))
+    assert beyond == pytest.approx(index - 2 / 30)
+
+
 def test_a_class_that_is_gone_gives_a_number():
     index, _ = psi(["a"] * 100, ["a"] * 50 + ["b"] * 50)
     assert 1 < index < 10
