@@ -186,6 +186,18 @@ class DatasetConfig(Section):
         4, ge=0, le=32, description="Perceptual hashes that differ in at most this many bits are one group."
     )
     seed: int = Field(0, ge=0, description="Splits the image groups.")
+    find_changed_copies: bool = Field(
+        True,
+        description="Images that are another one cropped, flipped, turned, bordered, captioned or recoloured are one group too.",
+    )
+    may_miss: tuple[str, ...] = Field(
+        (),
+        description="Class ids, question kinds and sources that a version may lack though the former one had them.",
+    )
+    hold_out_words: bool = Field(
+        False,
+        description="Pairs whose question stands in the test, word for word or nearly so, are left out of train and validation.",
+    )
 
 
 class EvaluationConfig(Section):
