@@ -75,7 +75,7 @@ class ImageCandidate:
     reason: str | None  # None: accepted. Otherwise a word from images.QUARANTINE_REASONS
     detail: str | None  # the value seen and the limit; never the content
     image: str | None  # JSON of the Image, where accepted
-    thumbnails: str | None = None  # small grey versions, where accepted (audit/thumbnails.py)
+    thumbnails: str | None = None  # small grey versions, where accepted and made (audit/thumbnails.py)
 
 
 @dataclass(frozen=True, slots=True)

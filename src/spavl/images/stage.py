@@ -67,7 +67,8 @@ def seal(context: StageContext, rows: list[ImageCandidate]) -> Sealed:
             continue
         image = Image(**json.loads(row.image))
         kept = images.setdefault(image.id, image)
-        thumbnails.setdefault(image.id, Thumbnail(image.id, row.thumbnails))
+        if row.thumbnails is not None:
+            thumbnails.setdefault(image.id, Thumbnail(image.id, row.thumbnails))
         if kept is not image:
             detail = f"the same bytes as {kept.source}: {kept.source_key}"
             quarantine.append(Quarantined(row.id, row.source, row.source_key, "duplicate", detail))
