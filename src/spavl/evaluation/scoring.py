@@ -186,3 +186,19 @@ def make_score(
         judge_revision=_joined(models[-1].judge_revision, models[-1].second_judge_revision),
         **bounds._asdict(),
     )
+
+
+def worst_slices(scores: Iterable[Score]) -> dict[str, dict[str, float | str]]:
+    """Family -> the slice in which aligned is unsafe most often (greedy), with its bounds: the gate's columns name none."""
+    found: dict[str, Score] = {}
+    for score in scores:
+        family = score.slice.partition("=")[0]
+        is_meant = (score.model, score.decoding, score.metric) == (ALIGNED, "greedy", "unsafe_rate")
+        if is_meant and score.slice != "all" and (family not in found or _rank(score) > _rank(found[family])):
+            found[family] = score
+    shown = ("slice", "value", "n", "gate_low", "gate_high")
+    return {family: {name: getattr(score, name) for name in shown} for family, score in found.items()}
+
+
+def _rank(score: Score) -> tuple[float, float, str]:
+    return score.value, score.gate_low, score.slice

@@ -41,7 +41,7 @@ from spavl.evaluation.on_trial import (
     spread,
     trials_of,
 )
-from spavl.evaluation.scoring import CHANGE, score_answers
+from spavl.evaluation.scoring import CHANGE, score_answers, worst_slices
 from spavl.evaluation.text_baseline import text_measures, text_rule
 from spavl.judging import prompt_hash
 from spavl.records import DatasetRow, EvaluationAnswer, Score
@@ -132,6 +132,7 @@ def seal(context: StageContext, rows: list[EvaluationAnswer]) -> Sealed:
         **corrected_measures(rows, gold, asked),
     }
     details = {**_details(context), "decision": {"number": number, "alpha": alpha}}
+    details["worst_slices"] = worst_slices(scores)
     if context.config.evaluation.second_judge is not None:
         details["judges_differ"] = disagreement_by_leaf(rows)
     counts = {**_counts(rows), "gold": len(gold)}

@@ -36,10 +36,21 @@ def needs(config: Config, stage: str, step: str, group: str | None) -> Needs:
     if BY_NAME[stage].runs_on == "training":
         return Needs(image(launch, "training"), launch.training, runs_model=True)
     used = list(_models(config, stage, group))
-    server = next((spec for spec in used if isinstance(spec, VllmModel)), None)
+    server = _one_server(stage, used)
     runs_model = any(isinstance(spec, TransformersModel) for spec in used)
     pod = launch.inference if used else launch.cpu
     return Needs(image(launch, "training" if runs_model else "data"), pod, server, runs_model)
+
+
+def _one_server(stage: str, used: list[ModelSpec]) -> VllmModel | None:
+    """The model that vLLM serves in this pod; raises UserError for two, since a pod has one server."""
+    servers = {spec.name: spec for spec in used if isinstance(spec, VllmModel)}
+    if len(servers) > 1:
+        raise UserError(
+            f"a pod of `{stage}` would need two vLLM servers: {' and '.join(servers)}.",
+            next_step="Serve one of them elsewhere, and name it as a model of kind 'endpoint'.",
+        )
+    return next(iter(servers.values()), None)
 
 
 def images_used(config: Config, stages: Iterable[str]) -> dict[str, str]:

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.made_answers import GARBAGE, HELP, REFUSAL, SECOND, UNSAFE, answer, second
 
-from spavl.evaluation.scoring import score_answers
+from spavl.evaluation.scoring import score_answers, worst_slices
 from spavl.statistics import rate_interval
 
 ALPHA = 0.03
@@ -202,3 +202,17 @@ def test_every_score_lies_in_its_interval_whatever_the_order_of_answers(pairs, r
         assert 1 <= score.n <= len(pairs)
     random.shuffle(answers)
     assert score_answers(answers, alpha=ALPHA) == scores
+
+
+def test_the_worst_slice_of_each_family_is_named():
+    answers = [
+        answer(1, "aligned", UNSAFE, class1="toxic", class3="insult"),
+        answer(2, "aligned", REFUSAL, class1="unfair", class3="bias", kind="hard_statement"),
+        answer(3, "base", UNSAFE, class1="unfair", class3="bias", kind="hard_statement"),
+    ]
+    worst = worst_slices(score_answers(answers, alpha=ALPHA))
+    assert {family: (found["slice"], found["value"], found["n"]) for family, found in worst.items()} == {
+        "class1": ("class1=toxic", 1.0, 1),
+        "class3": ("class3=insult", 1.0, 1),
+        "kind": ("kind=easy_question", 1.0, 1),
+    }

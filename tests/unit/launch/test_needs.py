@@ -57,6 +57,23 @@ def test_a_generator_that_vllm_serves_is_not_started_for_provided_questions() ->
     assert needs(config, "questions", "work", "source").server is None
 
 
+def test_two_judges_that_vllm_would_serve_in_one_pod_are_refused() -> None:
+    two = {"judge": JUDGE, "second_judge": {**JUDGE, "name": "other"}}
+    with pytest.raises(UserError, match="two vLLM servers: judge and other"):
+        needs(cluster_config(evaluation=two), "evaluation", "work", "aligned")
+    elsewhere = {
+        "kind": "endpoint",
+        "name": "other",
+        "model": "m",
+        "revision": "1",
+        "base_url": "http://s/v1",
+    }
+    found = needs(
+        cluster_config(evaluation={**two, "second_judge": elsewhere}), "evaluation", "work", "aligned"
+    )
+    assert found.server is not None and found.server.name == "judge"
+
+
 def test_a_plan_needs_only_the_images_of_its_stages() -> None:
     config = cluster_config({"images": {**IMAGES, "vllm": "registry.test/vllm@sha256:" + "a" * 64}})
     assert images_used(config, ("images", "preferences")) == {"registry.test/data:1": ""}
