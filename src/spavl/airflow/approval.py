@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param
 from airflow.sdk.definitions.param import ParamsDict
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, ParamValidationError
+from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSkipException,
+    ParamValidationError,
+)
 
 from spavl.airflow import tasks
 
@@ -46,7 +51,7 @@ class ApproveOperator(ApprovalOperator):
         if not section.required:
             raise AirflowSkipException("release.approval.required is off in this run's profile.")
         if found := _decided(plan):
-            return _settled(found)
+            return _settled(plan, found)
         tasks.report(plan.run_id)  # what the form links to; the run's last task writes it again
         self.params = _form()
         self.subject = f"Release {plan.run_id} to channel “{plan.resolved.release.channel}”?"
@@ -59,7 +64,7 @@ class ApproveOperator(ApprovalOperator):
         """The answer, or that nobody gave one."""
         plan = tasks.plan_of(self.spavl_run)
         if "error" in event:
-            raise AirflowFailException(_unanswered(plan, event))
+            raise _failed(plan, *_unanswered(plan, event))
         self.params = _form()
         try:
             # past ApprovalOperator's own: it would skip what follows a rejection, and a skipped release is no failure
@@ -77,7 +82,7 @@ class ApproveOperator(ApprovalOperator):
             "reason": str((answer["params_input"] or {}).get("reason") or ""),
             "decided_at": answer["responded_at"].isoformat(timespec="seconds"),
         }
-        return _settled(tasks.in_airflows_words(lambda: _decide(plan, decision)))
+        return _settled(plan, tasks.in_airflows_words(lambda: _decide(plan, decision)))
 
 
 def _form() -> ParamsDict:
@@ -99,12 +104,20 @@ def _decide(plan: Plan, decision: Mapping[str, Any]) -> Approval:
     return decide(open_store(), plan.run_id, **decision)
 
 
-def _settled(found: Approval) -> str:
+def _settled(plan: Plan, found: Approval) -> str:
     """Who approved; a rejection fails the task for good."""
     if found.decision != "approved":
-        raise AirflowFailException(f"{found.by} rejected the release: {found.reason}. Nothing was published.")
+        raise _failed(plan, f"{found.by} rejected the release: {found.reason}.", "Nothing was published.")
     print(f"approved: {found.in_words}")
     return found.by
+
+
+def _failed(plan: Plan, error: str, next_step: str) -> AirflowException:
+    """A check that failed, in the words of every other step: never tried again."""
+    from spavl.errors import EXIT_CHECK_FAILED
+    from spavl.launch.ending import Subject
+
+    return tasks.told(Subject("release", "approve", plan.run_id), error, next_step, EXIT_CHECK_FAILED)
 
 
 def _check_user(plan: Plan, user: Mapping[str, Any]) -> None:
@@ -116,11 +129,14 @@ def _check_user(plan: Plan, user: Mapping[str, Any]) -> None:
         )
 
 
-def _unanswered(plan: Plan, event: Mapping[str, Any]) -> str:
+def _unanswered(plan: Plan, event: Mapping[str, Any]) -> tuple[str, str]:
+    """What was wrong, and the next step."""
+    ask_again = "Clear this task to ask again."
     if event.get("error_type") != "timeout":
-        return f"the request failed: {event['error']} Clear this task to ask again."
+        return f"the request failed: {event['error']}", ask_again
     hours = plan.resolved.release.approval.timeout_h
-    return f"nobody decided within {hours:g} h (release.approval.timeout_h), so nothing was published. Clear this task to ask again."
+    error = f"nobody decided within {hours:g} h (release.approval.timeout_h), so nothing was published."
+    return error, ask_again
 
 
 def _request(plan: Plan) -> str:

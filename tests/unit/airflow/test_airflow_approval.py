@@ -75,7 +75,10 @@ def test_an_approval_is_kept_with_its_name_and_reason(spavl_home):
 
 def test_a_rejection_fails_the_task_for_good_and_names_who_and_why(spavl_home):
     task = operator(spavl_home, required=True)
-    with pytest.raises(AirflowFailException, match="mira rejected the release: too many refusals"):
+    with pytest.raises(
+        AirflowFailException,
+        match=r"release approve \(exit 3\): mira rejected the release: too many refusals",
+    ):
         task.execute_complete({}, answer("Reject", "too many refusals"))
     assert read_approval(open_store(), RUN).decision == "rejected"
 
