@@ -33,7 +33,7 @@ from spavl.inference import open_model, resolve_revision
 from spavl.profiles import load_config
 from spavl.records import BENIGN, DatasetRow, EvaluationAnswer, Question, Score
 
-NIGHT_BATCH = Batch(num_per_leaf=6, num_per_benign_concept=26)  # as many as the demo's first night
+NIGHT_BATCH = Batch(num_per_leaf=6, num_per_benign_concept=40)  # as many as the demo's first night
 FIRST_NIGHT = 1000  # nights that no demo reaches: one per seed
 HELD_OUT_NIGHT = 98_000  # its pictures, and the seeds below, were never used for tuning
 FIRST_SEED = 215
