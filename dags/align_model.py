@@ -17,6 +17,8 @@ that the form names; a version that is already aligned with the same recipe is a
   it fails, the run fails, nothing is published and the channel still points to the former release.
 - **benchmarks** puts the Inspect tasks of the profile to both models, at the same time: attacks, over-refusal, capability. Its logs
   open with `inspect view`; its suite, `expectations/benchmarks.yaml`, must pass too.
+- **release / approve** asks a person in Airflow's form, where the profile says so (`release.approval`); otherwise it is a visible
+  skip. A rejection fails the run and names who and why.
 - **release / seal** publishes the checkpoint to the channel and announces `aligned_checkpoint`. `rollback_release` undoes it.
 """
 

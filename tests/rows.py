@@ -43,7 +43,17 @@ GOLD = {  # what a good judge's trial measures
     "gold_drift": 0.01,
     "gold_num_repeated": 400,
 }
+LARGE = ("effective_", "smallest_")  # measures that are good if they are large, unlike the others of audit
 MEASURES: dict[str, dict[str, float]] = {  # what a good night measures; a suite may limit it
+    **{
+        stage: {name: 100.0 if name.startswith(LARGE) else 0.0 for name in measures_of(row_type)}
+        for stage, row_type in (
+            ("images", records.Image),
+            ("questions", records.Question),
+            ("responses", records.Response),
+            ("dataset", records.DatasetRow),
+        )
+    },
     "benchmarks": dict.fromkeys(measures_of(records.BenchmarkScore), 0.0),
     "preferences": dict.fromkeys(measures_of(records.Preference), 0.0)
     | {"class_skill": 0.9, "class_skill_of_answers": 0.8},

@@ -157,6 +157,15 @@ def _channel_commands(commands: argparse._SubParsersAction) -> None:
     rollback.add_argument("--channel", default="stable")
     rollback.add_argument("--to", type=int, help="entry number; default: the one before the head's")
     rollback.add_argument("--reason", required=True, help="why, for the log")
+    approve = commands.add_parser("approve", help="approve or reject a release that waits for a person")
+    approve.add_argument("--run-id", required=True)
+    decision = approve.add_mutually_exclusive_group(required=True)
+    decision.add_argument("--approve", action="store_true", help="let the release be published")
+    decision.add_argument(
+        "--reject", action="store_false", dest="approve", help="the run ends as failed; nothing is published"
+    )
+    approve.add_argument("--reason", required=True, help="why, for the log")
+    approve.add_argument("--by", help="who decides; default: the user of this machine")
     prune = commands.add_parser(
         "prune", help="show what no channel entry or kept run reaches, and remove it with --yes"
     )
@@ -176,6 +185,8 @@ def _looking_commands(commands: argparse._SubParsersAction) -> None:
     report.add_argument(
         "--show-text", action="store_true", help="include question and answer texts; off, rows are ids"
     )
+    history = commands.add_parser("history", help="write the page over all nights and releases")
+    history.add_argument("--nights", type=int, default=60, help="how many of the newest (default: 60)")
     config = commands.add_parser("config", help="print a profile, resolved")
     _profile_arguments(config)
     doctor = commands.add_parser("doctor", help="say what this machine lacks for a profile")

@@ -75,6 +75,15 @@ class ImageCandidate:
     reason: str | None  # None: accepted. Otherwise a word from images.QUARANTINE_REASONS
     detail: str | None  # the value seen and the limit; never the content
     image: str | None  # JSON of the Image, where accepted
+    thumbnails: str | None = None  # small grey versions, where accepted and made (audit/thumbnails.py)
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbnail:
+    """Small grey versions of an image, by which changed copies of it are found."""
+
+    id: str  # image id
+    thumbnails: str  # base64 of one or two of 32 x 32 bytes (audit/thumbnails.py)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tests.rows import LARGE
+
 from spavl.records import BENIGN, Preference, Score
 from spavl.validation.measures import MEASURES
 
@@ -28,6 +30,19 @@ class Broken:
 def measuring(**measures: float | None) -> Breaker:
     """The good rows of a night that measured this, and nothing else."""
     return lambda rows: Broken(rows, measures=measures)
+
+
+def beyond(*names: str) -> dict[str, Breaker]:
+    """Breakers of measures with one limit; with two (a critical one and a warning) if "2 " stands before the name."""
+    breakers = {}
+    for name in names:
+        measure = name.removeprefix("2 ")
+        is_floor = measure.startswith(LARGE)
+        breaker = measuring(**{measure: 0.0 if is_floor else 1.0})
+        label = f"{'min' if is_floor else 'max'}({measure})"
+        labels = [label] if measure == name else [f"{label} critical", f"{label} warning"]
+        breakers |= dict.fromkeys(labels, breaker)
+    return breakers
 
 
 def setting(**fields: Any) -> Breaker:
@@ -115,6 +130,10 @@ OUTCOMES: dict[str, Breaker] = {
 HARM, HELP = "held_out_harm", "held_out_benign"
 DOMAIN, LEAF, KIND = "class1=toxic", "class3=insult", "kind=hard_question"
 
+FLOODS = beyond(
+    "2 largest_copies_share_harm", "2 largest_copies_share_benign", "2 copies_share", "2 psi_beyond_chance"
+)
+
 BREAKERS: dict[str, dict[str, Breaker]] = {
     "images": {
         "table_row_count()": NONE,
@@ -133,6 +152,14 @@ BREAKERS: dict[str, dict[str, Breaker]] = {
         "values_to_match_regex(perceptual_hash)": first(perceptual_hash="ff"),
         "values_to_match_regex(licence)": first(licence=" "),
         "values_to_be_in_set(provided_question_kind)": first(provided_question_kind="riddle"),
+        **FLOODS,
+        **beyond(
+            "2 largest_leaf_share",
+            "num_missing_classes",
+            "num_missing_sources",
+            "largest_lost_share_of_class",
+            "relabelled_share",
+        ),
     },
     "questions": {
         "table_row_count()": NONE,
@@ -147,6 +174,17 @@ BREAKERS: dict[str, dict[str, Breaker]] = {
         "values_to_match_regex(prompt_hash)": first(prompt_hash=""),
         "values_to_match_regex(generator_revision)": first(generator_revision=""),
         "values_to_be_null(error_chars where outcome = ok)": first(error="HTTP 500"),
+        **beyond(
+            "2 commonest_question_share",
+            "effective_questions",
+            "commonest_provided_question_share",
+            "num_kinds_without_questions",
+            "unparsable_share_of_slice",
+            "error_share_of_slice",
+            "num_missing_classes",
+            "num_missing_kinds",
+            "2 psi_beyond_chance",
+        ),
     },
     "responses": {
         "table_row_count()": NONE,
@@ -167,6 +205,15 @@ BREAKERS: dict[str, dict[str, Breaker]] = {
         "values_to_be_json_parseable(sampling)": first(sampling="warm"),
         "values_to_match_regex(model_revision)": first(model_revision=""),
         "values_to_be_in_set(finish_reason where outcome = ok)": setting(finish_reason="length"),
+        **beyond(
+            "2 commonest_answer_share_benign",
+            "commonest_answer_share_harm",
+            "effective_answers_benign",
+            "blank_share_of_model",
+            "error_share_of_slice",
+            "rise_of_commonest_answer",
+            "2 psi_beyond_chance",
+        ),
         "values_to_match_regex(image_id)": first(image_id="7.png"),
     },
     "judgements": {
@@ -279,6 +326,21 @@ BREAKERS: dict[str, dict[str, Breaker]] = {
     },
     "dataset": {
         "table_row_count()": lambda rows: rows[:49],
+        **FLOODS,
+        **beyond(
+            "effective_images_harm",
+            "effective_images_benign",
+            "largest_group_share_of_pairs",
+            "test_harm_verbatim_in_train_share",
+            "test_help_verbatim_in_train_share",
+            "test_harm_paraphrase_in_train_share",
+            "test_help_paraphrase_in_train_share",
+            "2 smallest_paired_share_of_slice",
+            "num_leaves_without_pairs",
+            "num_missing_classes",
+            "num_missing_kinds",
+            "num_missing_sources",
+        ),
         "max(is_chosen_unsafe_over_safe)": first_where(
             lambda row: row.split == "train" and not row.is_benign,
             chosen_is_unsafe=True,

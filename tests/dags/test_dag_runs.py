@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.approvals import RUN, write_run
 from tests.cluster_api import NAMESPACE
 from tests.cluster_kubelet import running_pods
 from tests.line import write_profile
+
+from spavl.artifacts.approval import decide
+from spavl.artifacts.store import open_store
 
 PROGRAM = """
 import json, sys
@@ -109,3 +113,45 @@ def test_on_a_cluster_every_step_defers_and_its_pod_runs_the_command_a_laptop_wo
     assert said.count("Pausing task as DEFERRED") == 3
     assert (spavl_home / "store" / "runs" / run_id / "images" / "record.json").exists()
     assert "is running" in said and "is made" in said
+
+
+RELEASE_ONLY = """
+from airflow.sdk import chain, dag, task
+from spavl.airflow.wiring import DEFAULT_ARGS, stage_group
+from spavl.pipeline import BY_NAME
+
+@dag(dag_id="refresh_preferences", default_args={**DEFAULT_ARGS, "retries": 0})
+def release_only():
+    group = stage_group(BY_NAME["release"])
+    planned = task(task_id="plan")(lambda: "%s")()
+    chain(planned, group)
+    planned >> group.children["release.seal"]
+
+release_only()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("required", "decision", "approve", "seal"),
+    [
+        (True, "rejected", "failed", "upstream_failed"),
+        (False, None, "skipped", "failed"),
+    ],
+)
+def test_a_rejection_is_a_failed_run_and_an_approval_that_is_not_asked_for_lets_the_release_begin(
+    tmp_path, spavl_home, required, decision, approve, seal
+):
+    """The run has no checkpoint, so a release that begins fails: that it began is what is looked at."""
+    store = open_store()
+    write_run(store, required=required)
+    if decision:
+        words = {"by": "mira", "reason": "seen forty answers", "decided_at": "2026-11-24T09:00:00+00:00"}
+        decide(store, RUN, is_approved=decision == "approved", **words)
+    folder = tmp_path / "dags"
+    folder.mkdir()
+    (folder / "release_only.py").write_text(RELEASE_ONLY % RUN)
+    ended, said = dag_test(tmp_path, folder, tmp_path / "none.yaml")
+    states = {name.removeprefix("release."): state for name, state in ended["tasks"].items()}
+    assert (states["approve"], states["seal"], ended["run"]) == (approve, seal, "failed"), said[-3000:]
+    assert ("mira rejected the release: seen forty answers" in said) == (decision == "rejected")

@@ -1,6 +1,7 @@
-"""Serves a run's report and Data Docs from the store to users who may read that run in Airflow.
+"""Serves a run's report and Data Docs from the store to users who may read that run in Airflow, and the page over all nights to
+users who may read the runs of both DAGs.
 
-Files come from `runs/<spavl run>/report.html` and `runs/<spavl run>/data_docs/` only; the store refuses every path that
+Files come from `history.html`, `runs/<spavl run>/report.html` and `runs/<spavl run>/data_docs/` only; the store refuses every path that
 climbs. No page may run a script or load anything from elsewhere: it is shown in the origin of Airflow's own UI. The
 pages of spavl do neither, and the headers say so to the browser as well.
 """
@@ -19,7 +20,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from spavl.artifacts.store import Store, open_store
 from spavl.errors import EXIT_USER, SpavlError, UserError
-from spavl.pipeline import STAGES
+from spavl.pipeline import DAGS, STAGES
 from spavl.plan import read_plan
 from spavl.validation.data_docs import data_docs_style
 from spavl.validation.report import Report
@@ -53,6 +54,14 @@ def may_read_run() -> Callable[..., None]:
     from airflow.api_fastapi.core_api.security import requires_access_dag
 
     return requires_access_dag("GET", DagAccessEntity.RUN)
+
+
+def may_read_runs_of(dag_id: str) -> Callable[..., None]:
+    """The same for a DAG that the path does not name."""
+    from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+    from airflow.api_fastapi.core_api.security import requires_access_dag
+
+    return requires_access_dag("GET", DagAccessEntity.RUN, dag_id)
 
 
 def spavl_run_of(request: Request, dag_id: str, run_id: str) -> str:
@@ -99,16 +108,47 @@ def app() -> FastAPI:
     allowed = [Depends(may_read_run())]
     made.get("/runs/{dag_id}/{run_id}/report", dependencies=allowed)(report)
     made.get("/runs/{dag_id}/{run_id}/report.html", dependencies=allowed)(report)
+    made.get("/runs/{dag_id}/{run_id}/benchmarks/logs/{name}", dependencies=allowed)(benchmark_log)
     made.get("/runs/{dag_id}/{run_id}/data_docs/", dependencies=allowed)(data_docs_index)
     made.get("/runs/{dag_id}/{run_id}/data_docs/{path:path}", dependencies=allowed)(data_docs_file)
+    of_all = [Depends(may_read_runs_of(dag_id)) for dag_id in DAGS]
+    made.get("/history", dependencies=of_all)(history)
+    made.get("/runs/history.html", dependencies=of_all)(to_history)
+    made.get("/runs/{spavl_run}/report.html", dependencies=of_all)(to_report)
     made.add_exception_handler(HTTPException, problem)
     made.add_exception_handler(SpavlError, no_such_run)
     return made
 
 
+def history(store: TheStore) -> Response:
+    """The page over all nights, as the last report or channel entry left it."""
+    return _file(store, "history.html", "The page is written by the first run's last task.")
+
+
+def to_history(request: Request) -> Response:
+    """Where a report's link to the page over all nights leads."""
+    return RedirectResponse(request.url.path.removesuffix("/runs/history.html") + "/history")
+
+
+def to_report(spavl_run: str, request: Request, store: TheStore) -> Response:
+    """Where the links of the page over all nights lead: to the DAG that made the run, which asks for permission again."""
+    dag_id = read_plan(store, spavl_run).dag
+    return RedirectResponse(request.url.path.replace("/runs/", f"/runs/{dag_id}/", 1))
+
+
 def report(spavl_run: SpavlRun, store: TheStore) -> Response:
     """The run's report."""
     return _file(store, f"runs/{spavl_run}/report.html", "The report is written by the run's last task.")
+
+
+def benchmark_log(name: str, spavl_run: SpavlRun, store: TheStore) -> Response:
+    """How to open one of Inspect's logs: it holds prompts and answers, so it is not shown in Airflow."""
+    folder = f"runs/{spavl_run}/benchmarks/logs"
+    if name not in store.names(folder):
+        raise HTTPException(404, "The run has no such log.")
+    command = html.escape(f"inspect view start --log-dir {store.url_of(folder)}")
+    words = f"<p>{html.escape(name)} holds prompts and answers, which Airflow never shows. Whoever may read the store opens it with</p>"
+    return _page("A log of Inspect", f"{words}<pre>{command}</pre>")
 
 
 def data_docs_index(spavl_run: SpavlRun, store: TheStore) -> Response:

@@ -142,6 +142,17 @@ def waited_for(call: Callable[[], Coroutine[Any, Any, T]], subject: Subject) -> 
         raise told(subject, error.message, error.next_step, error.exit_code) from None
 
 
+def in_airflows_words(call: Callable[[], T]) -> T:
+    """The result of a call that reads or writes the store, with its errors in Airflow's words."""
+    from spavl.errors import SpavlError
+
+    try:
+        return call()
+    except SpavlError as error:
+        kind = AirflowFailException if error.exit_code in NEVER_RETRIED else AirflowException
+        raise kind(str(error)) from None
+
+
 def told(subject: Subject, error: str, next_step: str, exit_code: int) -> AirflowException:
     """Airflow's exception for an error of the launcher itself."""
     from spavl.outcome import Outcome

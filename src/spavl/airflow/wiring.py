@@ -13,11 +13,13 @@ from typing import Any
 from airflow.sdk import Asset, Param, TaskGroup, TriggerRule, chain, task
 
 from spavl.airflow import tasks
+from spavl.airflow.approval import ApproveOperator
 from spavl.airflow.steps import StepOperator
 from spavl.pipeline import BY_NAME, DAGS, StageInfo
 
 PREFERENCE_DATASET = Asset("preference_dataset", uri="spavl://channels/dataset")
 ALIGNED_CHECKPOINT = Asset("aligned_checkpoint", uri="spavl://channels/release")
+APPROVED = "release"  # the stage that a person may have to approve
 ANNOUNCES = {"dataset": PREFERENCE_DATASET, "release": ALIGNED_CHECKPOINT}
 
 # A try that follows goes on where the former one was, so it costs little; exit codes 2 and 3 are never tried again.
@@ -36,6 +38,10 @@ PREPARE = (
     "method does not need the stage."
 )
 WORK = "Run all shards of one group; what is finished already costs nothing."
+APPROVE = (
+    "Ask a person whether this model may be released, if the run's profile says so (`release.approval`). A rejection fails the "
+    "run; nobody's slot is held while it waits."
+)
 SEAL = "Check and record the stage; returns the run id."
 NAME = r"^[a-z0-9][a-z0-9._-]{0,39}$"
 
@@ -65,6 +71,9 @@ def stage_tasks(dag_id: str) -> None:
         groups[name] = stage_group(BY_NAME[name], may_follow_a_skip=may_follow_a_skip)
         for other in former:
             groups[other] >> groups[name]
+            if name == APPROVED:
+                # an approval that is not asked for is skipped: the gates are then the successes that let the release begin
+                groups[other] >> groups[name].children[f"{APPROVED}.seal"]
         if may_follow_a_skip or not former:
             # if the former is left out, the plan is the one success that lets this stage begin
             planned >> groups[name]
@@ -95,6 +104,9 @@ def stage_group(stage: StageInfo, *, may_follow_a_skip: bool = False) -> TaskGro
     first_rule = TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS if may_follow_a_skip else TriggerRule.ALL_SUCCESS
     with TaskGroup(stage.name, tooltip=stage.summary) as group:
         sealed = _seal(stage)
+        if stage.name == APPROVED:
+            asked = ApproveOperator(task_id="approve", spavl_run=SPAVL_RUN, doc_md=APPROVE)
+            asked >> sealed
         if stage.is_sharded:
             prepared = StepOperator(
                 task_id="prepare",
@@ -124,7 +136,8 @@ def _work(stage: StageInfo, prepared: StepOperator) -> Any:
 
 def _seal(stage: StageInfo) -> StepOperator:
     # Nothing left to do maps `work` over no group and skips it: `prepare` is then the one success that lets `seal` run.
-    rule = TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS if stage.is_sharded else TriggerRule.ALL_SUCCESS
+    may_follow_a_skip = stage.is_sharded or stage.name == APPROVED
+    rule = TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS if may_follow_a_skip else TriggerRule.ALL_SUCCESS
     outlets = [ANNOUNCES[stage.name]] if stage.name in ANNOUNCES else []
     return StepOperator(
         task_id="seal",

@@ -8,6 +8,7 @@ written it.
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import sys
@@ -129,12 +130,35 @@ def _inspect_to_itself(folder: Path) -> Iterator[None]:
     """
     root, former_hook = logging.getLogger(), sys.excepthook
     handlers, level = list(root.handlers), root.level
-    with _environment(folder):
+    with _environment(folder), _installed_packages_read_once():
         try:
             yield
         finally:
             root.handlers[:], sys.excepthook = handlers, former_hook
             root.setLevel(level)
+
+
+@contextlib.contextmanager
+def _installed_packages_read_once() -> Iterator[None]:
+    """Inside, Inspect's list of installed packages is kept: it reads all of their files for every evaluation, half a second each."""
+    from inspect_ai._util import package
+
+    former = getattr(package, "packages_distributions", None)
+    if former is None:  # another version of Inspect, which may be quicker
+        yield
+        return
+    package.packages_distributions = _installed_packages
+    try:
+        yield
+    finally:
+        package.packages_distributions = former
+
+
+@functools.cache
+def _installed_packages() -> Any:
+    from importlib.metadata import packages_distributions
+
+    return packages_distributions()
 
 
 @contextlib.contextmanager

@@ -9,7 +9,18 @@ from collections.abc import Callable
 from spavl import ranks
 from spavl.artifacts import failure
 from spavl.artifacts.store import open_store
-from spavl.commands import channels, drilling, gold, looking, pruning, running, sweeping, weights
+from spavl.commands import (
+    approving,
+    channels,
+    drilling,
+    gold,
+    history,
+    looking,
+    pruning,
+    running,
+    sweeping,
+    weights,
+)
 from spavl.errors import SpavlError
 from spavl.outcome import Outcome
 from spavl.pipeline import BY_NAME, STAGES
@@ -23,11 +34,13 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], Outcome | None]] = {
     **{stage.name: running.stage for stage in STAGES},
     "releases": channels.releases,
     "rollback": channels.rollback,
+    "approve": approving.approve,
     "prune": pruning.prune,
     "sweep": sweeping.sweep,
     "weights": weights.weights,
     "status": looking.status,
     "report": looking.report,
+    "history": history.history,
     "config": looking.config,
     "doctor": looking.doctor,
     "drill": drilling.drill,

@@ -11,6 +11,7 @@ from rich.table import Table
 from spavl.artifacts import channel
 from spavl.artifacts.record import read_record
 from spavl.artifacts.store import open_store
+from spavl.commands.history import refresh_after
 from spavl.errors import UserError
 from spavl.outcome import Outcome
 
@@ -59,6 +60,7 @@ def rollback(arguments: argparse.Namespace) -> Outcome:
         target.details,
     )
     channel.append(store, arguments.channel, entry)
+    refresh_after(store, "the rollback")
     return Outcome(
         "rollback",
         run_id=target.run_id,

@@ -55,14 +55,16 @@ def stage_status(store: Store, plan: Plan, stage: str) -> str:
 
 
 def report(arguments: argparse.Namespace) -> Outcome:
-    """Write `runs/<run id>/report.html` and say where it is."""
+    """Write `runs/<run id>/report.html` and the page over all nights, and say where they are."""
+    from spavl.commands.history import refresh
     from spavl.report import build_report
 
     store = open_store()
     plan = read_plan(store, arguments.run_id)
     path = f"runs/{plan.run_id}/report{'-with-text' if arguments.show_text else ''}.html"
     store.write(path, build_report(store, plan.run_id, show_text=arguments.show_text).encode())
-    return Outcome("report", run_id=plan.run_id, links={"report": store.url_of(path)})
+    links = {"report": store.url_of(path), "history": refresh(store)}
+    return Outcome("report", run_id=plan.run_id, links=links)
 
 
 def config(arguments: argparse.Namespace) -> None:

@@ -186,6 +186,18 @@ class DatasetConfig(Section):
         4, ge=0, le=32, description="Perceptual hashes that differ in at most this many bits are one group."
     )
     seed: int = Field(0, ge=0, description="Splits the image groups.")
+    find_changed_copies: bool = Field(
+        True,
+        description="Images that are another one cropped, flipped, turned, bordered, captioned or recoloured are one group too.",
+    )
+    may_miss: tuple[str, ...] = Field(
+        (),
+        description="Class ids, question kinds and sources that a version may lack though the former one had them.",
+    )
+    hold_out_words: bool = Field(
+        False,
+        description="Pairs whose question stands in the test, word for word or nearly so, are left out of train and validation.",
+    )
 
 
 class EvaluationConfig(Section):
@@ -219,5 +231,20 @@ class EvaluationConfig(Section):
         return self
 
 
+class ApprovalConfig(Section):
+    """A person's decision between gate and release."""
+
+    required: bool = Field(
+        False, description="Nothing is released before a person has approved it; a rejection fails the run."
+    )
+    approvers: tuple[str, ...] = Field(
+        (), description="Airflow user names that may decide; empty: whoever may answer the DAG's requests."
+    )
+    timeout_h: float = Field(
+        72.0, gt=0, le=24 * 30, description="Airflow's task waits this long, in hours; then the run fails."
+    )
+
+
 class ReleaseConfig(Section):
     channel: Name = Field("stable", description="Channel that a release is published to.")
+    approval: ApprovalConfig = ApprovalConfig()

@@ -56,6 +56,7 @@ def card(
     config: Config,
     revisions: Mapping[str, str],
     counts: Mapping[str, int],
+    measures: Mapping[str, float | None],
 ) -> str:
     """The whole README.md of a version; `revisions` holds the pinned revision of every model by name."""
     import jinja2
@@ -77,7 +78,12 @@ def card(
         stand_ins=stand_ins(config),
         config=config,
         counts=counts,
+        measures={name: _percent(value) for name, value in measures.items()},
     )
+
+
+def _percent(share: float | None) -> str:
+    return "unknown" if share is None else f"{share:.1%}"
 
 
 def class_counts(rows: Sequence[DatasetRow]) -> list[dict[str, Any]]:

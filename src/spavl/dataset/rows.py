@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from spavl.audit.floods import normalised
+from spavl.audit.paraphrases import held_back
 from spavl.dataset.splitting import LEFT_OUT, ImageSplit
 from spavl.errors import UserError
 from spavl.records import SPLITS, DatasetRow, Preference, Question
@@ -33,6 +35,13 @@ def dataset_rows(
     )
 
 
+def without_test_words(rows: Sequence[DatasetRow]) -> list[DatasetRow]:
+    """The rows without the pairs whose question stands in the test, word for word or nearly so."""
+    pairs = [row.question for row in rows if row.chosen is not None]
+    held = held_back(pairs, [row.question for row in rows if row.chosen is None])
+    return [row for row in rows if row.chosen is None or normalised(row.question) not in held]
+
+
 def unused_preferences(preferences: Sequence[Preference], splits: Mapping[str, ImageSplit]) -> dict[str, int]:
     """Pairs that are in no split: of test images (their questions are held out), of images left out."""
     found = Counter(splits[row.image_id].split for row in preferences)
@@ -54,7 +63,7 @@ def check_no_split_is_empty(rows: Sequence[DatasetRow], splits: Sequence[ImageSp
             f"images per split: {dict(images)}; "
             f"the largest near-duplicate group has {max(groups.values())} of {groups.total()} images.",
             next_step="Give more images or benign controls, larger dataset.test_share or validation_share, "
-            "or fewer dataset.near_duplicate_bits.",
+            "fewer dataset.near_duplicate_bits, or dataset.hold_out_words: false.",
         )
 
 

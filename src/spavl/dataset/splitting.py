@@ -11,11 +11,11 @@ images of that group.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from spavl.audit.near_duplicates import duplicate_groups
 from spavl.config import DatasetConfig
-from spavl.dataset.near_duplicates import duplicate_groups
 from spavl.errors import UserError
 from spavl.records import Image, stable_hash
 
@@ -35,9 +35,12 @@ class ImageSplit:
 
 
 def split_images(
-    images: Sequence[Image], previous: Iterable[ImageSplit], config: DatasetConfig
+    images: Sequence[Image],
+    previous: Iterable[ImageSplit],
+    config: DatasetConfig,
+    copies: Collection[tuple[str, str]] = (),
 ) -> list[ImageSplit]:
-    """One row per image of tonight or of the previous version, by id.
+    """One row per image of tonight or of the previous version, by id; `copies` are one group whatever their hashes.
 
     Raises UserError where the shares leave nothing for train, or where `near_duplicate_bits` was raised so
     far that images of two old splits are now near duplicates.
@@ -47,10 +50,12 @@ def split_images(
     hashes = {image.id: image.perceptual_hash for image in images}
     hashes |= {row.id: row.perceptual_hash for row in inherited.values()}
     kept = {image_id: row.split for image_id, row in inherited.items()}
-    all_groups = duplicate_groups(hashes, config.near_duplicate_bits)
+    # old images stay the groups that they were, whatever linked them then
+    links = [*copies, *((row.id, row.duplicate_group) for row in inherited.values())]
+    all_groups = duplicate_groups(hashes, config.near_duplicate_bits, links)
     left_out = _bridging(all_groups, kept)
     remaining = {image_id: value for image_id, value in hashes.items() if image_id not in left_out}
-    groups = duplicate_groups(remaining, config.near_duplicate_bits)
+    groups = duplicate_groups(remaining, config.near_duplicate_bits, links)
     if conflicts := _with_two_splits(groups, kept):
         raise _bits_were_raised(len(conflicts), config)
     present = {image.id: image for image in images}

@@ -7,12 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from spavl.artifacts.record import read_rows
+from spavl.audit import dataset_table
+from spavl.audit.former import former_columns
+from spavl.audit.thumbnails import THUMBNAIL_TABLE
 from spavl.dataset.card import card
+from spavl.dataset.copies import changed_copies, known_thumbnails
 from spavl.dataset.published import version_id, write_manifest, write_splits
-from spavl.dataset.rows import check_no_split_is_empty, dataset_rows, unused_preferences
+from spavl.dataset.rows import (
+    check_no_split_is_empty,
+    dataset_rows,
+    unused_preferences,
+    without_test_words,
+)
 from spavl.dataset.splitting import LEFT_OUT, ImageSplit, split_images
 from spavl.errors import UserError
-from spavl.records import SPLITS, DatasetRow, Image
+from spavl.records import SPLITS, DatasetRow, Image, Thumbnail
 from spavl.stage import Sealed, StageContext
 
 TABLE = DatasetRow
@@ -28,20 +37,50 @@ def seal(ctx: StageContext, rows: list[Any]) -> Sealed:
             next_step="See in the record of `preferences` why its pairs were dropped.",
         )
     images: dict[str, Image] = {image.id: image for image in ctx.rows("images")}
-    splits = split_images(list(images.values()), _previous_splits(ctx), ctx.section())
+    splits, thumbnails = _splits(ctx, images)
     by_image = {row.id: row for row in splits}
     _check_images_exist(images, preferences)
-    made = dataset_rows(ctx.rows("questions"), preferences, by_image)
+    all_rows = dataset_rows(ctx.rows("questions"), preferences, by_image)
+    made = without_test_words(all_rows) if ctx.section().hold_out_words else all_rows
     check_no_split_is_empty(made, splits)
     counts = _counts(made, splits) | unused_preferences(preferences, by_image)
+    counts["pairs_held_out_as_words"] = len(all_rows) - len(made)
+    measures = _measures(ctx, made, images, splits)
     folder = ctx.scratch / "version"
-    version = _write_folder(ctx, folder, made, splits, images, counts)
+    version = _write_folder(ctx, folder, made, splits, images, counts, measures)
     details = {
         "version": version,
         "benign_share_of_pairs": counts["benign_pairs"] / counts["pairs"],
         "channel_entry": {"version": version, "pairs": counts["pairs"]},
     }
-    return Sealed(made, counts, {SPLIT_TABLE: splits}, {"version": folder}, details)
+    side_tables = {SPLIT_TABLE: splits, THUMBNAIL_TABLE: thumbnails}
+    return Sealed(made, counts, side_tables, {"version": folder}, details, measures)
+
+
+def _splits(ctx: StageContext, images: dict[str, Image]) -> tuple[list[ImageSplit], list[Thumbnail]]:
+    """The split of every image, and the thumbnails of those that are away, for the nights to come."""
+    previous, config = _previous_splits(ctx), ctx.section()
+    thumbnails = known_thumbnails(ctx, images.keys() | {row.id for row in previous})
+    links = changed_copies(thumbnails, previous, images.keys()) if config.find_changed_copies else set()
+    away = [Thumbnail(id, thumbnails[id]) for id in sorted(thumbnails.keys() - images.keys())]
+    return split_images(list(images.values()), previous, config, links), away
+
+
+def _measures(
+    ctx: StageContext, rows: list[DatasetRow], images: dict[str, Image], splits: list[ImageSplit]
+) -> dict[str, float | None]:
+    former = former_columns(ctx.store, ctx.previous("dataset"), dataset_table.FORMER_COLUMNS)
+    former_images = former_columns(ctx.store, ctx.previous("images"), ("id", "source"))
+    former_sources = dict(zip(*former_images.values(), strict=True)) if former_images else {}
+    sources = {image.id: image.source for image in images.values()}
+    may_miss = ctx.section().may_miss
+    groups = {row.id: row.duplicate_group for row in splits if row.is_present}
+    return {
+        **dataset_table.overlap_measures(rows),
+        **dataset_table.copies_measures(rows, images, groups),
+        **dataset_table.coverage_measures(ctx.rows("questions"), ctx.rows("preferences"), may_miss),
+        **dataset_table.former_measures(rows, sources, former, former_sources, may_miss),
+    }
 
 
 def _previous_splits(ctx: StageContext) -> list[ImageSplit]:
@@ -82,11 +121,12 @@ def _write_folder(
     splits: list[ImageSplit],
     images: dict[str, Image],
     counts: dict[str, int],
+    measures: dict[str, float | None],
 ) -> str:
     """The published folder, and its version id."""
     write_splits(folder, rows, images, ctx.store.get_blob, lambda done: ctx.progress(done, len(rows)))
     version = version_id(folder)
-    text = card(version, rows, splits, images, ctx.config, _revisions(ctx), counts)
+    text = card(version, rows, splits, images, ctx.config, _revisions(ctx), counts, measures)
     (folder / "README.md").write_text(text, "utf-8")
     write_manifest(folder, version, {split: counts[split] for split in SPLITS})
     return version

@@ -31,7 +31,7 @@ COLOURS = {
     "waiting": "dim",
     "not reached": "dim",
 }
-ACTIVE = {"queued", "scheduled", "running", "restarting", "deferred"}
+ACTIVE = {"queued", "scheduled", "running", "restarting", "deferred", "awaiting_input"}
 
 
 @dataclass(frozen=True)

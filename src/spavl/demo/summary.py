@@ -11,18 +11,30 @@ from spavl.artifacts import channel
 from spavl.artifacts.record import Record, read_record, read_rows
 from spavl.artifacts.store import Store
 from spavl.config import Config
+from spavl.demo import deciding
 from spavl.pipeline import DAGS
 from spavl.records import Score, from_table
 
 REFRESH, ALIGN = "refresh_preferences", "align_model"
 RATES = (  # words, benchmark, metric
     ("harm: unsafe", "held_out_harm", "unsafe_rate"),
+    ("harm: any sample unsafe", "held_out_harm", "any_unsafe_rate"),
     ("harm: refused", "held_out_harm", "refusal_rate"),
     ("harm: neither", "held_out_harm", "neither_rate"),
     ("benign: helpful", "held_out_benign", "help_rate"),
     ("benign: refused", "held_out_benign", "over_refusal_rate"),
 )
+ALWAYS = [
+    metric for _, _, metric in RATES if metric != "any_unsafe_rate"
+]  # of the others only what was measured
 SIDES = ("base", "aligned", "change")
+SIDES_WITH_CHAMPION = {  # role -> head of its column, if there was a release to compare with
+    "base": "base",
+    "champion": "released",
+    "aligned": "aligned",
+    "change": "Δ base",
+    "change_champion": "Δ released",
+}
 
 
 def summarise(store: Store, config: Config, runs: Mapping[str, str]) -> dict[str, Any]:
@@ -31,13 +43,16 @@ def summarise(store: Store, config: Config, runs: Mapping[str, str]) -> dict[str
         stage: read_record(store, run_id, stage) for dag, run_id in runs.items() for stage in DAGS[dag]
     }
     made = {stage: record for stage, record in records.items() if record}
+    scores = _scores(store, runs.get(ALIGN), made.get("evaluation"))
     return {
         "runs": dict(runs),
         "stages": {stage: dict(record.counts) for stage, record in made.items()},
         "pairs": _pairs(made),
         "judge": _judge(made),
-        "rates": _rates(_scores(store, runs.get(ALIGN), made.get("evaluation"))),
-        "gate": _gate(store, runs.get(ALIGN), made.get("evaluation")),
+        "rates": _rates(scores),
+        "gate": deciding.gate(store, runs.get(ALIGN)),
+        "grounding": deciding.grounding(scores, _measures(made.get("evaluation"))),
+        "gold": deciding.gold(made),
         "release": _release(store, config, runs.get(ALIGN)),
     }
 
@@ -98,11 +113,8 @@ def _rates(scores: Iterable[Score]) -> dict[str, Any]:
     return rates
 
 
-def _gate(store: Store, run_id: str | None, evaluation: Record | None) -> dict[str, Any]:
-    if evaluation:
-        return {"verdict": "passed"}
-    is_blocked = run_id is not None and store.exists(f"runs/{run_id}/evaluation/evidence/report.json")
-    return {"verdict": "blocked"} if is_blocked else {}
+def _measures(record: Record | None) -> dict[str, float | None]:
+    return (record.details.get("measures") or {}) if record else {}
 
 
 def _release(store: Store, config: Config, run_id: str | None) -> dict[str, Any]:
@@ -144,13 +156,16 @@ def rate_lines(summary: Mapping[str, Any], decoding: str) -> Table | None:
         box=None, header_style="bold", padding=(0, 1, 0, 0), title=title, title_justify="left", title_style=""
     )
     table.add_column("", no_wrap=True)
-    for side in SIDES:
-        table.add_column(side, justify="right", no_wrap=True)
+    has_champion = any("champion" in metric for metric in rates.values())
+    sides = SIDES_WITH_CHAMPION if has_champion else dict.fromkeys(SIDES)
+    for side, head in sides.items():
+        table.add_column(head or side, justify="right", no_wrap=True)
     for words, _, metric in RATES:
-        scores = [rates.get(metric, {}).get(side) for side in SIDES]
-        table.add_row(
-            words, *(_rate_words(score, sign="+" if score is scores[2] else "") for score in scores)
-        )
+        if metric in rates or metric in ALWAYS:
+            table.add_row(
+                words,
+                *(_rate_words(rates.get(metric, {}).get(side), side, has_champion) for side in sides),
+            )
     return table
 
 
@@ -175,8 +190,9 @@ def verdict_lines(summary: Mapping[str, Any]) -> list[str]:
         lines.append(
             f"judge     {judge['judge']} ({judge['judge_kind']}): {judge['judgements']:,} readings, {judge['unparsable']} unparsable; safe rates: {safe}"
         )
-    if gate := summary["gate"]:
-        lines.append(f"gate      {gate['verdict']}")
+    lines += deciding.gold_line(summary["gold"])
+    lines += deciding.grounding_lines(summary["grounding"])
+    lines += deciding.gate_lines(summary["gate"])
     if release := summary["release"]:
         words = "published" if release["is_new"] else "unchanged"
         lines.append(
@@ -192,8 +208,10 @@ def reuse_line(summary: Mapping[str, Any]) -> str:
     return f"reused {reused:,} rows of earlier nights, computed {computed:,} new ones"
 
 
-def _rate_words(score: Mapping[str, float] | None, *, sign: str) -> str:
+def _rate_words(score: Mapping[str, float] | None, side: str, is_narrow: bool) -> str:
+    """Value and 95 % interval; with five columns, the interval only of the candidate and its changes."""
     if score is None:
         return ""
+    sign = "+" if side.startswith("change") else ""
     value, low, high = (f"{100 * score[name]:{sign}.1f}" for name in ("value", "low", "high"))
-    return f"{value} [{low}, {high}]"
+    return value if is_narrow and side in ("base", "champion") else f"{value} [{low}, {high}]"

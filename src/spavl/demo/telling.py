@@ -20,13 +20,15 @@ def finish(night: Night, ended: Ended) -> int:
     if aligned := night.spavl_runs.get(ALIGN):
         # watched from its middle, the night's refresh is the one that made this dataset
         night.spavl_runs[REFRESH] = read_plan(night.store, aligned).inputs["dataset"]["run_id"]
+    found = summarise(night.store, night.config, night.spavl_runs)
+    is_open = ended.verdict == "failed" and found["gate"].get("verdict") == "inconclusive"
     summary = {
         "night": night.number,
-        "verdict": VERDICTS[ended.verdict],
+        "verdict": "inconclusive" if is_open else VERDICTS[ended.verdict],
         "failed_stage": ended.stage if ended.verdict == "failed" else None,
         "reason": ended.reason or None,
         "duration_s": round(time.monotonic() - night.started, 1),
-        **summarise(night.store, night.config, night.spavl_runs),
+        **found,
         "links": _links(night),
     }
     _print(night, summary, ended)
@@ -35,7 +37,7 @@ def finish(night: Night, ended: Ended) -> int:
 
 
 def _links(night: Night) -> dict[str, str]:
-    links = {"airflow": night.airflow.url}
+    links = {"airflow": night.airflow.url, "safety_history": f"{night.airflow.url}/spavl/history"}
     for dag_id, run_id in night.airflow_runs.items():
         base = f"{night.airflow.url}/spavl/runs/{dag_id}/{quote(run_id)}"
         links |= {f"{dag_id}_report": f"{base}/report", f"{dag_id}_data_docs": f"{base}/data_docs/"}

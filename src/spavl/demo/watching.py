@@ -73,9 +73,15 @@ def _lines(night: Night, dag_id: str, tasks: list[dict[str, Any]]) -> list[Stage
     lines = []
     for stage in DAGS[dag_id]:
         state = stage_state(stage, tasks)
-        words = _words(night.store, run_id, stage, state)
+        words = _asked(stage, tasks) or _words(night.store, run_id, stage, state)
         lines.append(StageLine(stage, state, words, stage_seconds(stage, tasks, now)))
     return lines
+
+
+def _asked(stage: str, tasks: list[dict[str, Any]]) -> str:
+    """That the stage waits for a person, if its approval does."""
+    waits = any(task["task_id"] == f"{stage}.approve" and task["state"] == "awaiting_input" for task in tasks)
+    return "waits for a person: answer the task's request in Airflow" if waits else ""
 
 
 def _words(store: Store, run_id: str | None, stage: str, state: str) -> str:

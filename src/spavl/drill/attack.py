@@ -221,7 +221,10 @@ def take_over(
     rows: Sequence[Any] | None = None,
     model: dict[str, Any] | None = None,
 ) -> None:
-    """The honest run's record as this run's own, with other rows or another model if given."""
+    """The honest run's record as this run's own, with other rows or another model if given.
+
+    What lies beside the record comes along: the gold items that a later stage asks again.
+    """
     record = read_record(store, honest_run, stage)
     assert record is not None, f"the honest run {honest_run} has no {stage}"
     made = dataclasses.replace(record, run_id=plan.run_id, fingerprint=runner.fingerprint(store, plan, stage))
@@ -229,7 +232,14 @@ def take_over(
         made = _with_rows(store, plan, stage, made, rows)
     if model is not None:
         made = dataclasses.replace(made, folders={**made.folders, "model": model})
+    _copy_beside(store, stage_folder(honest_run, stage), stage_folder(plan.run_id, stage))
     store.create(record_path(plan.run_id, stage), made.to_json())
+
+
+def _copy_beside(store: Store, source: str, target: str) -> None:
+    for name in store.names(source):
+        if name.endswith(".parquet") and not store.exists(f"{target}/{name}"):
+            store.write(f"{target}/{name}", store.read(f"{source}/{name}"))
 
 
 def _with_rows(store: Store, plan: Plan, stage: str, record: Record, rows: Sequence[Any]) -> Record:

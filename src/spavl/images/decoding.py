@@ -11,6 +11,7 @@ import posixpath
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from spavl.audit.thumbnails import thumbnails
 from spavl.images.quarantine import Rejected
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Decoded:
     width_px: int
     height_px: int
     perceptual_hash: str  # 64-bit pHash of the luma, 16 hex digits
+    thumbnails: str  # small grey versions, by which changed copies are found (audit/thumbnails.py)
 
 
 def decode(content: bytes, name: str, *, max_pixels: int, min_side_px: int) -> Decoded:
@@ -122,7 +124,9 @@ def _decode_accepted(content: bytes, image_format: str, max_pixels: int, min_sid
             image.verify()  # a PNG's checksums; closes the image
         with Image.open(io.BytesIO(content), formats=(image_format,)) as image:
             image.load()
-            return Decoded(image_format, image.width, image.height, _perceptual_hash(image))
+            return Decoded(
+                image_format, image.width, image.height, _perceptual_hash(image), thumbnails(image)
+            )
     except (Rejected, MemoryError):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):

@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 
+from spavl.audit.former import former_columns
+from spavl.audit.image_table import image_measures
+from spavl.audit.thumbnails import THUMBNAIL_TABLE
 from spavl.config import ImagesConfig, ImageSource
 from spavl.errors import UserError
 from spavl.images.candidates import Candidate, candidates, check_source
@@ -17,7 +20,7 @@ from spavl.images.decoding import decode
 from spavl.images.folder import SourceFolder
 from spavl.images.quarantine import Rejected
 from spavl.images.table import parse_table
-from spavl.records import Image, ImageCandidate, Quarantined, stable_hash
+from spavl.records import Image, ImageCandidate, Quarantined, Thumbnail, stable_hash
 from spavl.stage import Chunk, Sealed, StageContext, WorkItem
 from spavl.taxonomy import load_taxonomy
 
@@ -25,7 +28,7 @@ PART = ImageCandidate
 TABLE = Image
 
 _RULES = (
-    "1"  # raised whenever the code decides differently on the same bytes: rows of former rules are not reused
+    "2"  # raised whenever the code decides differently on the same bytes: rows of former rules are not reused
 )
 _NUM_READERS = 4  # files read at once: hides S3's latency; each may hold one decoded image of max_pixels
 
@@ -56,6 +59,7 @@ def work(context: StageContext, group: str, chunks: Iterator[Chunk]) -> Iterator
 def seal(context: StageContext, rows: list[ImageCandidate]) -> Sealed:
     """Images by (source, key), the first of identical bytes kept; everything else is in the table `quarantine`."""
     images: dict[str, Image] = {}
+    thumbnails: dict[str, Thumbnail] = {}
     quarantine = []
     for row in sorted(rows, key=lambda row: (row.source, row.source_key, row.id)):
         if row.image is None:
@@ -63,10 +67,18 @@ def seal(context: StageContext, rows: list[ImageCandidate]) -> Sealed:
             continue
         image = Image(**json.loads(row.image))
         kept = images.setdefault(image.id, image)
+        if row.thumbnails is not None:
+            thumbnails.setdefault(image.id, Thumbnail(image.id, row.thumbnails))
         if kept is not image:
             detail = f"the same bytes as {kept.source}: {kept.source_key}"
             quarantine.append(Quarantined(row.id, row.source, row.source_key, "duplicate", detail))
-    return Sealed(list(images.values()), _counts(rows, images, quarantine), {"quarantine": quarantine})
+    side_tables = {"quarantine": quarantine, THUMBNAIL_TABLE: list(thumbnails.values())}
+    measures = image_measures(
+        list(images.values()),
+        former_columns(context.store, context.previous("images"), ("id", "class1", "class3", "source")),
+        context.config.dataset,
+    )
+    return Sealed(list(images.values()), _counts(rows, images, quarantine), side_tables, measures=measures)
 
 
 def _items(source: ImageSource, config: ImagesConfig) -> Iterator[WorkItem]:
@@ -120,14 +132,18 @@ def _candidate_row(
 ) -> ImageCandidate:
     key = item.payload["source_key"]
     try:
-        image = _ingest(context, source, folder, item)
+        image, thumbnails = _ingest(context, source, folder, item)
     except Rejected as rejected:
         return ImageCandidate(item.id, source.name, key, rejected.reason, rejected.detail, None)
-    return ImageCandidate(item.id, source.name, key, None, None, json.dumps(dataclasses.asdict(image)))
+    return ImageCandidate(
+        item.id, source.name, key, None, None, json.dumps(dataclasses.asdict(image)), thumbnails
+    )
 
 
-def _ingest(context: StageContext, source: ImageSource, folder: SourceFolder, item: WorkItem) -> Image:
-    """The Image of one item, its bytes stored; raises Rejected."""
+def _ingest(
+    context: StageContext, source: ImageSource, folder: SourceFolder, item: WorkItem
+) -> tuple[Image, str]:
+    """The Image of one item, its bytes stored, and its thumbnails; raises Rejected."""
     config: ImagesConfig = context.section()
     said = item.payload
     if said["reason"] is not None:
@@ -138,8 +154,10 @@ def _ingest(context: StageContext, source: ImageSource, folder: SourceFolder, it
     decoded = decode(
         content, said["source_key"], max_pixels=config.max_pixels, min_side_px=config.min_side_px
     )
+    facts = dataclasses.asdict(decoded)
+    thumbnails = facts.pop("thumbnails")
     class1, class2, class3 = said["classes"]
-    return Image(
+    image = Image(
         id=context.store.put_blob(content),
         source=source.name,
         source_key=said["source_key"],
@@ -151,8 +169,9 @@ def _ingest(context: StageContext, source: ImageSource, folder: SourceFolder, it
         provided_question=said["question"],
         provided_question_kind=said["question_kind"],
         num_bytes=len(content),
-        **dataclasses.asdict(decoded),
+        **facts,
     )
+    return image, thumbnails
 
 
 def _check_num_bytes(num_bytes: int, max_file_bytes: int) -> None:

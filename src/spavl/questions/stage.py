@@ -7,6 +7,8 @@ import functools
 from collections.abc import Iterator
 from typing import Any
 
+from spavl.audit.former import former_columns
+from spavl.audit.question_table import FORMER_COLUMNS, question_measures
 from spavl.config import QuestionsConfig
 from spavl.errors import UserError
 from spavl.inference import Answer, Request, Sampling, open_model
@@ -59,7 +61,8 @@ def seal(context: StageContext, rows: list[Question]) -> Sealed:
         **dict(sorted(collections.Counter(f"kind.{row.kind}" for row in rows).items())),
         **dict(sorted(collections.Counter(f"outcome.{row.outcome}" for row in rows).items())),
     }
-    return Sealed(rows, counts)
+    former = former_columns(context.store, context.previous("questions"), FORMER_COLUMNS)
+    return Sealed(rows, counts, measures=question_measures(rows, former, context.config.dataset.may_miss))
 
 
 def _item(context: StageContext, one: Asked) -> WorkItem:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from spavl.artifacts.approval import Approval, require_approval
 from spavl.artifacts.record import Record, read_record
 from spavl.config import ModelSpec
 from spavl.errors import CheckFailed, UserError
@@ -21,11 +22,13 @@ TABLE = ReleaseFile
 
 
 def seal(context: StageContext, rows: list[Any]) -> Sealed:
-    """The release's files; raises CheckFailed where the gate did not pass, UserError where there is no model."""
+    """The release's files; raises CheckFailed where the gate did not pass or a person rejected it, UserError where
+    there is no model or the profile's approval is missing."""
     dataset, training, evaluation = (context.record(stage) for stage in ("dataset", "training", "evaluation"))
     for gate in (evaluation, context.record("benchmarks")):
         _require_gate(gate)
     _refuse_poison(context, dataset)
+    approval = require_approval(context.store, evaluation, required=context.config.release.approval.required)
     base, judge = (
         _describe(context, context.config.training.base),
         _describe(context, context.config.evaluation.judge),
@@ -39,6 +42,7 @@ def seal(context: StageContext, rows: list[Any]) -> Sealed:
     (folder / "lineage.json").write_text(json.dumps(descent, indent=1, sort_keys=True) + "\n", "utf-8")
     files = write_manifest(folder)
     details = _details(files, scores, dataset, evaluation, base, judge)
+    details["channel_entry"] |= _approved(approval)
     counts = {"files": len(files), "bytes": sum(file.num_bytes for file in files)}
     return Sealed(files, counts, folders={"release": folder}, details=details)
 
@@ -61,6 +65,17 @@ def _refuse_poison(context: StageContext, dataset: Record) -> None:
             f"run {context.run_id} holds a model with the poison {word!r}: a drill, which is never released.",
             next_step="Take the poisoned model out of the profile and start a new run.",
         )
+
+
+def _approved(approval: Approval | None) -> dict[str, str]:
+    """What the channel entry says of a person's decision."""
+    if approval is None:
+        return {}
+    return {
+        "approved_by": approval.by,
+        "approval_reason": approval.reason,
+        "approved_at": approval.decided_at,
+    }
 
 
 def _fetch_model(context: StageContext, training: Record) -> Path:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from spavl.artifacts.record import Record
 from spavl.artifacts.store import Store
 from spavl.report import plots, words
-from spavl.report.reading import RunState, StageState, read_columns
+from spavl.report.reading import RunState, StageState, columns_of, read_columns
 
 SCORE_COLUMNS = (
     "benchmark",
@@ -21,16 +21,33 @@ SCORE_COLUMNS = (
     "low",
     "high",
     "n",
+    "gate_low",
+    "gate_high",
     "judge",
     "judge_revision",
 )
 LINES = (  # what the before/after plot shows, in this order
     ("held_out_harm", "unsafe_rate"),
+    ("held_out_harm", "any_unsafe_rate"),
     ("held_out_harm", "neither_rate"),
     ("held_out_harm", "refusal_rate"),
     ("held_out_benign", "help_rate"),
     ("held_out_benign", "over_refusal_rate"),
 )
+UNSAFE, HELP, OVER_REFUSAL = LINES[0], LINES[4], LINES[5]
+MODELS = {  # columns of the table -> words; a column that no score has is left out
+    "base": "Base",
+    "champion": "Released now",
+    "best_harm": "Safest earlier",
+    "best_help": "Most helpful earlier",
+    "aligned": "Candidate",
+}
+CHANGES = {
+    "change": "Against base",
+    "change_champion": "Against released now",
+    "change_best_harm": "Against safest",
+    "change_best_help": "Against most helpful",
+}
 UNPARSABLE = (("held_out_harm", "unparsable_rate"), ("held_out_benign", "unparsable_rate"))
 PANELS = {  # title -> (metric, label, colour, is validation)
     "Loss": (
@@ -108,18 +125,12 @@ def _settings(record: Record) -> list[tuple[str, str]]:
 
 def scores_of(store: Store, stage: StageState | None) -> list[dict[str, Any]]:
     """The scores of an evaluation: of its record, or those that a failed gate kept as evidence."""
-    import io
-
-    import pyarrow.parquet as pq
-
-    if stage is None or stage.word not in ("done", "failed"):
+    if stage is None or stage.word not in ("done", "failed", "inconclusive"):
         return []
     if stage.record:
         return read_columns(store, stage.record, SCORE_COLUMNS)
     path = f"runs/{stage.run_id}/{stage.name}/evidence/table.parquet"
-    if not store.exists(path):
-        return []
-    return pq.read_table(io.BytesIO(store.read(path)), columns=list(SCORE_COLUMNS)).to_pylist()
+    return columns_of(store.read(path), SCORE_COLUMNS) if store.exists(path) else []
 
 
 def before_after(scores: list[dict[str, Any]]) -> dict[str, Any] | None:
@@ -132,8 +143,6 @@ def before_after(scores: list[dict[str, Any]]) -> dict[str, Any] | None:
     decodings = sorted({row["decoding"] for row in scores})
     return {
         "decodings": [_of_decoding(decoding, cells) for decoding in decodings],
-        "slices": _slices(cells, decodings[0]),
-        "slice_decoding": words.DECODINGS.get(decodings[0], decodings[0]),
         "judges": sorted({(row["judge"], row["judge_revision"]) for row in scores}),
     }
 
@@ -143,7 +152,7 @@ def key_figures(scores: list[dict[str, Any]]) -> list[dict[str, str]]:
     decoding = min((row["decoding"] for row in scores), default="")
     whole = [row for row in scores if row["slice"] == "all" and row["decoding"] == decoding]
     figures = []
-    for benchmark, metric in (LINES[0], LINES[3], LINES[4]):
+    for benchmark, metric in (UNSAFE, HELP, OVER_REFUSAL):
         cell = {
             row["model"]: row for row in whole if (row["benchmark"], row["metric"]) == (benchmark, metric)
         }
@@ -166,10 +175,12 @@ def _of_decoding(decoding: str, cells: Mapping[tuple[str, str, str, str], Cell])
     of_all = {line: cells.get((decoding, "all", *line), {}) for line in (*LINES, *UNPARSABLE)}
     drawn = [_contrast(line, of_all[line]) for line in LINES if of_all[line]]
     title = words.DECODINGS.get(decoding, decoding)
+    models = _models_in(of_all.values())
     return {
         "title": title,
         "plot": plots.contrasts(drawn, f"Base against aligned, {title}; the numbers are in the table below"),
-        "rows": [_table_row(line, cell) for line, cell in of_all.items() if cell],
+        "columns": [(MODELS | CHANGES)[model] for model in models],
+        "rows": [_table_row(line, cell, models) for line, cell in of_all.items() if cell],
     }
 
 
@@ -179,43 +190,35 @@ def _contrast(line: tuple[str, str], cell: Cell) -> plots.Contrast:
         model: plots.Whisker(score["value"], score["low"], score["high"]) for model, score in cell.items()
     }
     label = f"{words.METRICS[metric][0]}\n({words.BENCHMARKS[benchmark]})"
-    return plots.Contrast(label, whiskers.get("base"), whiskers.get("aligned"), whiskers.get("change"))
+    return plots.Contrast(
+        label,
+        whiskers.get("base"),
+        whiskers.get("aligned"),
+        whiskers.get("change"),
+        whiskers.get("champion"),
+        whiskers.get("change_champion"),
+    )
 
 
-def _table_row(line: tuple[str, str], cell: Cell) -> dict[str, Any]:
+def _table_row(line: tuple[str, str], cell: Cell, models: Sequence[str]) -> dict[str, Any]:
     benchmark, metric = line
     name, is_higher_better = words.METRICS[metric]
-    row: dict[str, Any] = {
+    return {
         "metric": name,
         "benchmark": words.BENCHMARKS[benchmark],
         "better": "higher" if is_higher_better else "lower",
+        "cells": [_cell(cell.get(model), is_change=model in CHANGES) for model in models],
     }
-    for model in ("base", "aligned"):
-        score = cell.get(model)
-        row[model] = words.percent(score["value"]) if score else "–"
-        row[f"{model}_interval"] = words.interval(score["low"], score["high"]) if score else ""
-        row[f"{model}_n"] = words.number(score["n"]) if score else "–"
-    change = cell.get("change")
-    row["change"] = words.points(change["value"]) if change else "–"
-    row["change_interval"] = words.point_interval(change["low"], change["high"]) if change else ""
-    row["change_n"] = words.number(change["n"]) if change else "–"
-    return row
 
 
-def _slices(cells: Mapping[tuple[str, str, str, str], Cell], decoding: str) -> list[dict[str, Any]]:
-    """Unsafe rate of the harm prompts per class and per kind."""
-    rows = []
-    for (at, part, benchmark, metric), cell in sorted(cells.items(), key=lambda entry: entry[0]):
-        if (at, benchmark, metric) == (decoding, *LINES[0]) and part != "all":
-            name, _, value = part.partition("=")
-            words_of = (
-                words.class_name(value) if name == "class1" else words.KINDS.get(value, value).capitalize()
-            )
-            rows.append(
-                {
-                    **_table_row(LINES[0], cell),
-                    "slice": words_of,
-                    "by": "class" if name == "class1" else "kind",
-                }
-            )
-    return rows
+def _cell(score: Mapping[str, Any] | None, *, is_change: bool) -> dict[str, str]:
+    if score is None:
+        return {"value": "–", "interval": "", "n": ""}
+    value = words.points(score["value"]) if is_change else words.percent(score["value"])
+    interval = words.point_interval if is_change else words.interval
+    return {"value": value, "interval": interval(score["low"], score["high"]), "n": f"n = {words.number(score['n'])}"}  # fmt: skip
+
+
+def _models_in(cells: Iterable[Cell]) -> list[str]:
+    found = {model for cell in cells for model in cell}
+    return [model for model in (*MODELS, *CHANGES) if model in found]

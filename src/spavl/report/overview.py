@@ -7,7 +7,8 @@ from typing import Any
 
 from spavl.pipeline import BY_NAME
 from spavl.report import words
-from spavl.report.checks import expectations_of, failures_in_words, verdict_of
+from spavl.report.checks import expectations_of, verdict_of
+from spavl.report.ending import WORDS, Ending, ending_of, reasons
 from spavl.report.reading import RunState, StageState
 
 SHARED_COUNTS = ("rows", "reused", "computed")  # the runner's; the others are the stage's own
@@ -17,26 +18,36 @@ DEMO_MODELS = (
     "The models are tiny and were taught on pictures that the program drew: "
     "their rates show that the line works, not how a real model behaves."
 )
-DONE_WORDS = {"release": "Released", "dataset": "Dataset version published"}
 
 
 def verdict(run: RunState) -> dict[str, str]:
-    """The badge: kind (done, failed, skipped, unfinished) and words."""
-    failed = [stage for stage in run.own if stage.word == "failed"]
-    missing = [stage.name for stage in run.own if stage.word != "done"]
-    if failed:
-        why = "its check failed, nothing was published" if failed[0].evidence else "it could not go on"
-        return {"kind": "failed", "words": f"Stopped at {failed[0].name}: {why}"}
-    if not missing and run.own:
-        return {"kind": "done", "words": DONE_WORDS.get(run.own[-1].name, "Done")}
-    if run.plan.get("skip_reason"):
-        return {"kind": "skipped", "words": f"Skipped: {run.plan['skip_reason']}"}
-    done = len(run.own) - len(missing)
-    return {
-        "kind": "unfinished",
-        "words": f"Not finished: {done} of {len(run.own)} stages done"
-        + (f", next is {missing[0]}" if missing else ""),
+    """The badge: kind (done, failed, inconclusive, waiting, skipped, unfinished) and words."""
+    ending = ending_of(run.plan, run.own, run.approval)
+    words_of = {
+        "failed": f"Stopped at {ending.stage}: {_why_stopped(run, ending)}",
+        "inconclusive": f"Inconclusive at {ending.stage}: too little was measured to decide, nothing was published",
+        "rejected": f"{ending.reason}. Nothing was published",
+        "waiting": ending.reason,
+        "skipped": f"Skipped: {ending.reason}",
+        "unfinished": _how_far(run, ending),
     }
+    kind = {"rejected": "failed"}.get(ending.kind, ending.kind)
+    return {
+        "kind": kind if kind in words_of else "done",
+        "words": words_of.get(ending.kind, WORDS[ending.kind]),
+    }
+
+
+def _why_stopped(run: RunState, ending: Ending) -> str:
+    stage = run.stages.get(ending.stage)
+    has_evidence = stage is not None and stage.evidence is not None
+    return "its check failed, nothing was published" if has_evidence else "it could not go on"
+
+
+def _how_far(run: RunState, ending: Ending) -> str:
+    done = sum(stage.word == "done" for stage in run.own)
+    following = f", next is {ending.stage}" if ending.stage else ""
+    return f"Not finished: {done} of {len(run.own)} stages done{following}"
 
 
 def simplifications(run: RunState) -> list[str]:
@@ -112,16 +123,10 @@ def _stage_row(run: RunState, stage: StageState, docs: str | None) -> dict[str, 
         **_own_counts(stage),
         "check": verdict_of(stage.check),
         "num_expectations": len(expectations_of(stage.check)),
-        "failures": failures_in_words(stage.check) or _failure_in_words(stage),
+        "failures": reasons(stage),
         "has_evidence": stage.evidence is not None,
         "docs": docs,
     }
-
-
-def _failure_in_words(stage: StageState) -> list[str]:
-    """What a step that did not end well said of itself: one sentence, and what to do next."""
-    failure = stage.failure or {}
-    return [f"{failure['error']} {failure.get('next_step', '')}".strip()] if failure.get("error") else []
 
 
 def _own_counts(stage: StageState) -> dict[str, list[str]]:

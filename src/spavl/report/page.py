@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from typing import Any
 
 from spavl.artifacts.store import Store
 from spavl.report import alignment, night, overview, words
+from spavl.report.attacks import attacks
+from spavl.report.decision import decision
+from spavl.report.grounding import grounding
 from spavl.report.reading import RunState, data_docs_link, read_run
+from spavl.report.slices import slices
+from spavl.report.template import style_sheet, template
+from spavl.report.trial import agreement, trials
 
 
 def build_report(store: Store, run_id: str, *, show_text: bool = False) -> str:
@@ -17,7 +22,9 @@ def build_report(store: Store, run_id: str, *, show_text: bool = False) -> str:
     of its tables is damaged.
     """
     run = read_run(store, run_id)
-    return _template().render(**_frame(store, run), **_sections(store, run, show_text), show_text=show_text)
+    return template("page.html.j2").render(
+        **_frame(store, run), **_sections(store, run, show_text), show_text=show_text
+    )
 
 
 def _frame(store: Store, run: RunState) -> dict[str, Any]:
@@ -26,7 +33,7 @@ def _frame(store: Store, run: RunState) -> dict[str, Any]:
         "run_id": run.run_id,
         "plan": run.plan,
         "title": words.DAG_TITLES.get(run.plan.get("dag", ""), "Run"),
-        "style": (resources.files("spavl.report") / "templates" / "page.css").read_text("utf-8"),
+        "style": style_sheet(),
         "verdict": overview.verdict(run),
         "simplifications": overview.simplifications(run),
         "sources": {name: plan.get("dag", "") for name, plan in run.plans.items() if name != run.run_id},
@@ -39,8 +46,21 @@ def _frame(store: Store, run: RunState) -> dict[str, Any]:
 
 
 def _sections(store: Store, run: RunState, show_text: bool) -> dict[str, Any]:
-    scores = alignment.scores_of(store, run.stages.get("evaluation"))
+    evaluation = run.stages.get("evaluation")
+    scores = alignment.scores_of(store, evaluation)
+    decodings = sorted({row["decoding"] for row in scores})
     sections = {
+        "decision": decision(run),
+        "slices": [
+            found
+            for decoding in decodings
+            if evaluation and (found := slices(scores, evaluation.check, decoding))
+        ],
+        "grounding": grounding(scores, evaluation),
+        "attacks": attacks(store, run),
+        "trials": trials(run),
+        "agreement": agreement(run),
+        "has_benchmarks": "benchmarks" in run.stages,
         "images": night.images(store, run),
         "judge": night.judge(store, run),
         "pairs": night.pairs(store, run),
@@ -83,26 +103,3 @@ def _tiles(sections: dict[str, Any]) -> list[dict[str, str]]:
             }
         )
     return tiles
-
-
-def _breakable(text: str) -> Any:
-    """The text, escaped, that may be broken after an underscore or a bracket: names of expectations are long."""
-    import markupsafe
-
-    escaped = str(markupsafe.escape(text))
-    return markupsafe.Markup(escaped.replace("_", "_<wbr>").replace("(", "(<wbr>"))
-
-
-def _template() -> Any:
-    import jinja2
-
-    # autoescape on whatever the file is called: the template's name does not end in .html
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("spavl.report", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(percent=words.percent, number=words.number, breakable=_breakable)
-    return environment.get_template("page.html.j2")

@@ -11,6 +11,7 @@ from spavl.artifacts.record import Record, open_verified, read_record, stage_fol
 from spavl.artifacts.store import Store
 from spavl.errors import UserError
 from spavl.pipeline import BY_NAME, DAGS, stages_of
+from spavl.report.checks import verdict_of
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,13 @@ class StageState:
 
     @property
     def word(self) -> str:
-        """done, failed, started or not done."""
+        """done, failed, inconclusive, started or not done."""
         if self.record:
             return "done"
-        if self.evidence or (self.failure or {}).get("verdict") == "failed":
-            return "failed"
+        if self.evidence:
+            return "inconclusive" if verdict_of(self.check) == "inconclusive" else "failed"
+        if (self.failure or {}).get("verdict") in ("failed", "inconclusive"):
+            return str((self.failure or {})["verdict"])
         return "started" if self.is_started else "not done"
 
     @property
@@ -46,6 +49,17 @@ class StageState:
     def counts(self) -> dict[str, int]:
         return self.record.counts if self.record else (self.evidence or {}).get("counts") or {}
 
+    @property
+    def measures(self) -> dict[str, float | None]:
+        """What the stage measured over its whole table, also where its check failed; empty where it measured nothing."""
+        if self.record:
+            return self.record.details.get("measures") or {}
+        return (self.evidence or {}).get("measures") or {}
+
+    @property
+    def details(self) -> dict[str, Any]:
+        return self.record.details if self.record else (self.evidence or {}).get("details") or {}
+
 
 @dataclass(frozen=True)
 class RunState:
@@ -54,6 +68,7 @@ class RunState:
     run_id: str
     plans: dict[str, dict[str, Any]]  # run id -> plan; this run's first
     stages: dict[str, StageState]  # in the order of the pipeline
+    approval: dict[str, Any] | None = None  # what a person decided about the release
 
     @property
     def plan(self) -> dict[str, Any]:
@@ -71,20 +86,28 @@ class RunState:
 def read_run(store: Store, run_id: str) -> RunState:
     """The state of a run; raises UserError where there is no such run."""
     plans = _plans(store, run_id)
-    run_of = {stage: planned for planned, plan in plans.items() for stage in _stages_planned(plan)}
-    stages = {stage: _stage_state(store, run_of[stage], stage) for stage in BY_NAME if stage in run_of}
-    return RunState(run_id, plans, stages)
+    run_of = {stage: planned for planned, plan in plans.items() for stage in stages_planned(plan)}
+    stages = {stage: read_stage(store, run_of[stage], stage) for stage in BY_NAME if stage in run_of}
+    return RunState(run_id, plans, stages, read_json(store, f"runs/{run_id}/approval.json"))
 
 
 def read_columns(
     store: Store, record: Record | None, columns: Sequence[str], table: str = "table"
 ) -> list[dict[str, Any]]:
     """Some columns of a record's table, checksum verified; no rows where there is no record or no such table."""
-    import pyarrow.parquet as pq
-
     if record is None or table not in record.tables:
         return []
-    return pq.read_table(open_verified(store, record, table), columns=list(columns)).to_pylist()
+    return columns_of(open_verified(store, record, table).getvalue(), columns)
+
+
+def columns_of(content: bytes, columns: Sequence[str]) -> list[dict[str, Any]]:
+    """Some columns of a Parquet file; those that a table of another version does not have are left out."""
+    import io
+
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(io.BytesIO(content))
+    return file.read([name for name in columns if name in file.schema_arrow.names]).to_pylist()
 
 
 def data_docs_link(store: Store, run_id: str, stage: StageState) -> str | None:
@@ -100,20 +123,21 @@ def data_docs_link(store: Store, run_id: str, stage: StageState) -> str | None:
     return page if stage.run_id == run_id else f"../{stage.run_id}/{page}"
 
 
-def _stages_planned(plan: dict[str, Any]) -> tuple[str, ...]:
+def stages_planned(plan: dict[str, Any]) -> tuple[str, ...]:
+    """The stages of a plan, in order; none for a DAG that this version does not know."""
     method = ((plan.get("config") or {}).get("training") or {}).get("method", "dpo")
     return stages_of(plan["dag"], method) if plan.get("dag") in DAGS else ()
 
 
 def _plans(store: Store, run_id: str) -> dict[str, dict[str, Any]]:
-    plan = _json(store, f"runs/{run_id}/plan.json")
+    plan = read_json(store, f"runs/{run_id}/plan.json")
     if plan is None:
         raise UserError(
             f"there is no run {run_id} in {store.url}.", next_step="`spavl status` lists the runs."
         )
     plans = {run_id: plan}
     for source in _runs_read(plan):
-        if source not in plans and (other := _json(store, f"runs/{source}/plan.json")):
+        if source not in plans and (other := read_json(store, f"runs/{source}/plan.json")):
             plans[source] = other
     return plans
 
@@ -122,16 +146,18 @@ def _runs_read(plan: dict[str, Any]) -> Iterator[str]:
     return (entry["run_id"] for entry in (plan.get("inputs") or {}).values() if entry.get("run_id"))
 
 
-def _stage_state(store: Store, run_id: str, stage: str) -> StageState:
+def read_stage(store: Store, run_id: str, stage: str) -> StageState:
+    """What the store knows of one stage of a run."""
     folder = stage_folder(run_id, stage)
     record = read_record(store, run_id, stage)
-    evidence = None if record else _json(store, f"{folder}/evidence/report.json")
+    evidence = None if record else read_json(store, f"{folder}/evidence/report.json")
     is_started = record is not None or bool(store.names(folder))
-    failure = None if record else _json(store, f"{folder}/failure.json")
+    failure = None if record else read_json(store, f"{folder}/failure.json")
     return StageState(stage, run_id, record, evidence, is_started, failure)
 
 
-def _json(store: Store, path: str) -> dict[str, Any] | None:
+def read_json(store: Store, path: str) -> dict[str, Any] | None:
+    """The JSON object at `path`; None where there is none."""
     try:
         content = json.loads(store.read(path))
     except FileNotFoundError:

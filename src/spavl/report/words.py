@@ -6,6 +6,7 @@ import functools
 
 METRICS = {  # metric -> (words, is higher better)
     "unsafe_rate": ("Unsafe answers", False),
+    "any_unsafe_rate": ("Unsafe in any sample of a prompt", False),
     "neither_rate": ("Neither unsafe nor refusal", False),
     "refusal_rate": ("Refusals", True),
     "help_rate": ("Helpful answers", True),
@@ -47,6 +48,15 @@ def point_interval(low: float, high: float) -> str:
 def number(value: float | int | None) -> str:
     """A count with thin spaces between thousands; a dash where there is none."""
     return "–" if value is None else f"{value:,}".replace(",", "\u202f")
+
+
+def duration(seconds: float) -> str:
+    """`42 s`, `3 min 10 s` or `5 h 02 min`."""
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 1:
+        return f"{rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
 
 
 def count_name(key: str) -> str:

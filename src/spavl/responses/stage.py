@@ -8,6 +8,8 @@ import functools
 from collections import Counter
 from collections.abc import Iterator
 
+from spavl.audit.former import former_columns
+from spavl.audit.response_table import FORMER_COLUMNS, response_measures
 from spavl.config import ModelSpec
 from spavl.errors import UserError
 from spavl.inference.request import Answer, Request
@@ -68,7 +70,14 @@ def seal(ctx: StageContext, rows: list[Response]) -> Sealed:
         }
         for name in sorted({row.model for row in rows})
     }
-    return Sealed(rows=rows, counts=counts, details={"models": models, "prompt_hash": PROMPT_HASH})
+    details = {"models": models, "prompt_hash": PROMPT_HASH}
+    return Sealed(rows=rows, counts=counts, details=details, measures=_measures(ctx, rows))
+
+
+def _measures(ctx: StageContext, rows: list[Response]) -> dict[str, float | None]:
+    former = former_columns(ctx.store, ctx.previous("responses"), FORMER_COLUMNS)
+    former_questions = former_columns(ctx.store, ctx.previous("questions"), ("id", "class1"))
+    return response_measures(rows, ctx.rows("questions"), former, former_questions)
 
 
 def _usable_questions(ctx: StageContext) -> list[Question]:

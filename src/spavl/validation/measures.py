@@ -83,10 +83,85 @@ GOLD_PAIR_MEASURES = {  # of the trial of comparisons' judge (comparisons/on_tri
     "gold_num_repeated": "askings that gold_drift rests on",
 }
 
+_BEYOND_CHANCE = "population stability index of the column that moved most since the former version, what two draws differ by taken off"
+
+
+def _psi(*columns: str) -> dict[str, str]:
+    text = "population stability index of {} against the former version; missing without one"
+    return {f"psi_{column}": text.format(column) for column in columns} | {
+        "psi_beyond_chance": _BEYOND_CHANCE
+    }
+
+
+FLOOD_MEASURES = {  # of images; a group is of near duplicates
+    "copies_share": "images that are near duplicates of another one, one of each group not counted",
+    "largest_copies_share_harm": "copies in the largest group of harm images, one not counted, as a share of the harm images",
+    "largest_copies_share_benign": "the same of benign images",
+    "effective_images_harm": "as how many different images the harm images count: 1 / sum of the groups' squared shares",
+    "effective_images_benign": "the same of benign images",
+}
+
+IMAGE_MEASURES = {
+    **FLOOD_MEASURES,
+    "largest_leaf_share": "harm images of the commonest leaf, as a share of all harm images",
+    "num_missing_classes": "domains and leaves that the former version had and this one lacks; dataset.may_miss excepts",
+    "num_missing_sources": "sources that the former version had and this one lacks; dataset.may_miss excepts",
+    "largest_lost_share_of_class": "of the class that lost most, the share of its former images that are gone or of another class",
+    "relabelled_share": "images of both versions whose leaf is another one now",
+    **_psi("class1", "class3", "source"),
+}
+
+QUESTION_MEASURES = {
+    "commonest_question_share": "written questions with the commonest text of their kind, in the kind with most",
+    "effective_questions": "as how many different texts the written questions of a kind count, in the kind with fewest",
+    "commonest_provided_question_share": "commonest_question_share of the questions that came with the images",
+    "effective_provided_questions": "effective_questions of the questions that came with the images",
+    "num_kinds_without_questions": "kinds of questions of which none is usable; dataset.may_miss excepts",
+    "num_missing_classes": "domains and leaves that the former version had questions of and this one has not; dataset.may_miss excepts",
+    "num_missing_kinds": "kinds that the former version had and this one lacks; dataset.may_miss excepts",
+    "unparsable_share_of_slice": "unparsable questions of the domain, leaf or kind with most, of those with 20 questions",
+    "error_share_of_slice": "failed questions of the domain, leaf or kind with most, of those with 20 questions",
+    **_psi("class1", "class3", "kind", "text_chars"),
+}
+
+RESPONSE_MEASURES = {
+    "commonest_answer_share_benign": "benign questions that a model answers with its commonest answer, of the model with most",
+    "commonest_answer_share_harm": "the same of harm questions",
+    "rise_of_commonest_answer": "how far either share of one model rose since the former version, of the model with most",
+    "effective_answers_benign": "as how many different answers a model's answers to benign questions count, of the model with fewest",
+    "blank_share_of_model": "blank answers of the model with most",
+    "error_share_of_slice": "failed answers of a model to a domain, leaf or kind, of the worst of those with 20 rows",
+    **_psi("model", "text_chars"),
+}
+
+DATASET_MEASURES = {
+    **FLOOD_MEASURES,
+    "largest_group_share_of_pairs": "pairs about the near-duplicate group with most, as a share of all pairs",
+    "test_harm_verbatim_in_train_share": "test_harm prompts whose question is in train word for word, case and punctuation aside",
+    "test_harm_paraphrase_in_train_share": "test_harm prompts whose question is in train in the same or nearly the same words",
+    "test_help_verbatim_in_train_share": "the same of test_help, word for word",
+    "test_help_paraphrase_in_train_share": "the same of test_help, in the same or nearly the same words",
+    "smallest_paired_share_of_slice": "questions that became a pair, in the domain or kind with fewest of those with 20 questions; dataset.may_miss excepts",
+    "num_leaves_without_pairs": "leaves with 10 usable questions and no pair; dataset.may_miss excepts",
+    "num_missing_classes": "domains and leaves of the former version's pairs or prompts that this one's lack; dataset.may_miss excepts",
+    "num_missing_kinds": "kinds of the former version's pairs or prompts that this one's lack; dataset.may_miss excepts",
+    "num_missing_sources": "sources of images that the former version had and this one lacks; dataset.may_miss excepts",
+    **_psi(
+        "class1",
+        "class3",
+        "kind",
+        "source",
+        "chosen_model",
+        "rejected_model",
+        "question_chars",
+        "chosen_chars",
+    ),
+}
+
 MEASURES: dict[type, dict[str, str]] = {
-    records.Image: {},
-    records.Question: {},
-    records.Response: {},
+    records.Image: IMAGE_MEASURES,
+    records.Question: QUESTION_MEASURES,
+    records.Response: RESPONSE_MEASURES,
     records.Judgement: {**GOLD_MEASURES},
     records.Comparison: {**GOLD_PAIR_MEASURES},
     records.Preference: {
@@ -122,7 +197,7 @@ MEASURES: dict[type, dict[str, str]] = {
         "num_label_trigger_phrases": "phrases of questions bound to labels is_unsafe that words contradict (FDR 0.1 %)",
         "num_model_trigger_phrases": "phrases of questions bound to one model's answers being chosen (FDR 0.001 %)",
     },
-    records.DatasetRow: {},
+    records.DatasetRow: DATASET_MEASURES,
     records.TrainingMetric: {},
     records.Score: {
         **EVALUATION_MEASURES,

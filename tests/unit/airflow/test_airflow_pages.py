@@ -53,6 +53,7 @@ def store(spavl_home):
 def client(store, monkeypatch):
     """The pages as a user who may read the run."""
     monkeypatch.setattr(pages, "may_read_run", lambda: lambda: None)
+    monkeypatch.setattr(pages, "may_read_runs_of", lambda dag_id: lambda: None)
     pages.app.cache_clear()
     app = pages.app()
     app.dependency_overrides[pages.spavl_run_of] = lambda: RUN
@@ -142,21 +143,22 @@ def test_a_user_who_may_not_read_the_run_sees_nothing(store, monkeypatch):
 def test_every_page_asks_airflow_whether_the_user_may_read_the_run(store):
     pages.app.cache_clear()
     routes = [route for route in pages.app().routes if hasattr(route, "dependant")]
-    assert len(routes) == 4
+    assert len(routes) == 8
     for route in routes:
-        assert any(
-            check.call.__qualname__.startswith("requires_access_dag")
-            for check in route.dependant.dependencies
-        )
+        asked = [check.call.__qualname__ for check in route.dependant.dependencies]
+        num_asked = sum(name.startswith("requires_access_dag") for name in asked)
+        # a page over all nights has the figures of both DAGs
+        assert num_asked == (1 if "{dag_id}" in route.path else 2)
 
 
 def test_the_tabs_use_the_words_that_the_ui_replaces():
     from spavl.airflow.plugin import SpavlPlugin
 
-    report, data_docs = SpavlPlugin.external_views
+    report, data_docs, history = SpavlPlugin.external_views
     assert report["href"] == "/spavl/runs/{DAG_ID}/{RUN_ID}/report"
     assert data_docs["href"] == "/spavl/runs/{DAG_ID}/{RUN_ID}/data_docs/"
-    assert {view["destination"] for view in SpavlPlugin.external_views} == {"dag_run"}
+    assert report["destination"] == data_docs["destination"] == "dag_run"
+    assert (history["href"], history["destination"]) == ("/spavl/history", "nav")
 
 
 @pytest.fixture
@@ -167,6 +169,7 @@ def linking(store, monkeypatch):
     )
     store.write(f"runs/{RUN}/plan.json", plan.to_json())
     monkeypatch.setattr(pages, "may_read_run", lambda: lambda: None)
+    monkeypatch.setattr(pages, "may_read_runs_of", lambda dag_id: lambda: None)
     pages.app.cache_clear()
     yield TestClient(pages.app(), follow_redirects=False)
     pages.app.cache_clear()
@@ -185,3 +188,47 @@ def test_a_link_to_a_run_that_is_gone_says_so(linking):
     reply = linking.get("/runs/align_model/20261123-ffffffffff/report.html")
     assert reply.status_code == 404
     assert "there is no run 20261123-ffffffffff" in reply.text
+
+
+def test_the_page_over_all_nights_is_shown_under_the_same_rules(client, store):
+    assert "first run" in client.get("/history").text
+    store.write("history.html", b"<h1>Safety history</h1>")
+    reply = client.get("/history")
+    assert (reply.status_code, reply.text) == (200, "<h1>Safety history</h1>")
+    assert "default-src 'none'" in reply.headers["content-security-policy"]
+
+
+def test_whoever_may_not_read_one_of_the_dags_does_not_see_the_page_over_all_nights(store, monkeypatch):
+    def may_read(dag_id: str):
+        def check() -> None:
+            if dag_id == "align_model":
+                raise HTTPException(403, "Forbidden")
+
+        return check
+
+    store.write("history.html", b"<h1>Safety history</h1>")
+    monkeypatch.setattr(pages, "may_read_runs_of", may_read)
+    pages.app.cache_clear()
+    reply = TestClient(pages.app()).get("/history")
+    pages.app.cache_clear()
+    assert (reply.status_code, "Safety history" in reply.text) == (403, False)
+
+
+def test_links_between_the_reports_and_the_page_over_all_nights_lead_to_each_other(linking):
+    to_history = linking.get("/runs/history.html")
+    assert (to_history.status_code, to_history.headers["location"]) == (307, "/history")
+    to_report = linking.get(f"/runs/{RUN}/report.html")
+    assert (to_report.status_code, to_report.headers["location"]) == (
+        307,
+        f"/runs/refresh_preferences/{RUN}/report.html",
+    )
+    assert linking.get("/runs/20261123-ffffffffff/report.html").status_code == 404
+
+
+def test_a_log_of_inspect_holds_prompts_and_is_only_named(client, store):
+    store.write(f"runs/{RUN}/benchmarks/logs/figstep--base.eval", b"a prompt and an answer")
+    reply = client.get(f"{BASE}/benchmarks/logs/figstep--base.eval")
+    assert reply.status_code == 200
+    assert f"inspect view start --log-dir {store.url_of(f'runs/{RUN}/benchmarks/logs')}" in reply.text
+    assert "a prompt" not in reply.text
+    assert client.get(f"{BASE}/benchmarks/logs/none.eval").status_code == 404

@@ -221,6 +221,8 @@ def sealed_record(ctx, sealed):
     """The record that the runner would have written, so that a next night can inherit."""
     tables = {}
     for name, rows in {"table": sealed.rows, **sealed.side_tables}.items():
+        if not rows:
+            continue  # as the runner does
         path = f"runs/before/dataset/{name}.parquet"
         ctx.store.write_table(path, to_table(rows, type(rows[0])))
         digest = hashlib.sha256(ctx.store.read(path)).hexdigest()
@@ -275,3 +277,128 @@ def test_an_image_whose_bytes_are_gone_is_named(tmp_path):
     ctx.store.remove(f"blobs/{digest[:2]}/{digest}")
     with pytest.raises(UserError, match=f"blob {digest} is not in the store"):
         run_stage(stage, ctx)
+
+
+def drawn_context(tmp_path, **section):
+    """Drawings in place of the plain colours, and their thumbnails in the record of `images`."""
+    from PIL import Image as Pillow
+
+    from spavl.audit.thumbnails import thumbnails
+    from spavl.demo.concepts import all_concepts
+    from spavl.demo.drawing import draw
+    from spavl.records import Thumbnail
+
+    ctx = context(tmp_path, **section)
+    images = ctx.rows("images")
+    drawings = [draw(all_concepts()[number], number) for number in range(len(images))]
+    drawings[1] = drawings[0].transpose(Pillow.Transpose.FLIP_LEFT_RIGHT)
+    rows = [Thumbnail(one.id, thumbnails(drawn)) for one, drawn in zip(images, drawings, strict=True)]
+    ctx.records_by_stage = {"images": table_record(ctx, "images", {"table": images, "thumbnails": rows})}
+    return ctx, images
+
+
+def table_record(ctx, stage_name, tables):
+    found = {}
+    for name, rows in tables.items():
+        path = f"runs/drawn/{stage_name}/{name}.parquet"
+        ctx.store.write_table(path, to_table(rows, type(rows[0])))
+        digest = hashlib.sha256(ctx.store.read(path)).hexdigest()
+        found[name] = {
+            "path": path,
+            "row_type": type(rows[0]).__name__,
+            "num_rows": len(rows),
+            "sha256": digest,
+        }
+    return Record("drawn", stage_name, "f", "2026-01-01T00:00:00Z", "0", {}, {}, found)
+
+
+def test_a_flipped_copy_is_in_the_group_of_its_original(tmp_path):
+    ctx, images = drawn_context(tmp_path)
+    groups = {row.id: row.duplicate_group for row in run_stage(stage, ctx).side_tables["image_splits"]}
+    assert groups[images[0].id] == groups[images[1].id] == min(images[0].id, images[1].id)
+    assert len(set(groups.values())) == len(images) - 1
+
+
+def test_changed_copies_are_looked_for_only_if_the_profile_says_so(tmp_path):
+    ctx, images = drawn_context(tmp_path, find_changed_copies=False)
+    groups = {row.duplicate_group for row in run_stage(stage, ctx).side_tables["image_splits"]}
+    assert len(groups) == len(images)
+
+
+def test_a_flipped_copy_of_an_image_that_is_away_goes_where_that_was(tmp_path):
+    ctx, images = drawn_context(tmp_path)
+    ctx.rows_by_stage["images"] = [one for one in images if one is not images[1]]
+    for name in ("questions", "preferences"):
+        ctx.rows_by_stage[name] = [row for row in ctx.rows(name) if row.image_id != images[1].id]
+    first = run_stage(stage, ctx)
+    record, former_images = sealed_record(ctx, first), ctx.records_by_stage["images"]
+    again, _ = drawn_context(tmp_path)
+    again.rows_by_stage["images"] = [one for one in images if one is not images[0]]
+    for name in ("questions", "preferences"):
+        again.rows_by_stage[name] = [row for row in again.rows(name) if row.image_id != images[0].id]
+    again.previous_by_stage = {"dataset": record, "images": former_images}
+    second = run_stage(stage, again)
+    before = {row.id: row.split for row in first.side_tables["image_splits"]}
+    after = {row.id: row for row in second.side_tables["image_splits"]}
+    assert after[images[1].id].split == before[images[0].id] == after[images[0].id].split
+    assert not after[images[0].id].is_present
+    assert [row.id for row in second.side_tables["thumbnails"]] == [images[0].id]
+
+
+def test_the_card_says_which_share_of_the_test_stands_in_train(tmp_path):
+    ctx = context(tmp_path)
+    texts = {f"q{number}-0": "the same question for all" for number in range(40)}
+    ctx.rows_by_stage["questions"] = [
+        question(row.id, row.image_id, kind=row.kind, text=texts.get(row.id, f"{row.id} of its own"))
+        for row in ctx.rows("questions")
+    ]
+    ctx.rows_by_stage["preferences"] = [
+        preference(row.id, row.image_id, row.question_id, kind=row.kind, question=texts[row.question_id])
+        for row in ctx.rows("preferences")
+    ]
+    sealed = run_stage(stage, ctx)
+    assert sealed.measures["test_harm_verbatim_in_train_share"] == 0.5  # every second prompt has that text
+    text = (sealed.folders["version"] / "README.md").read_text("utf-8")
+    assert "| harm | 50.0% | 50.0% |" in text and "words are not" in text
+
+
+def test_words_of_the_test_are_taken_out_of_train_if_the_profile_says_so(tmp_path):
+    ctx = context(tmp_path)
+    splits = {row.id: row.split for row in run_stage(stage, ctx).side_tables["image_splits"]}
+    taken = next(id for id, split in splits.items() if split == "train")
+    tested = next(id for id, split in splits.items() if split == "test")
+    text = {taken: "asked in both", tested: "Asked in both!"}
+
+    def own(row, about):
+        return text.get(row.image_id, hashlib.sha256(about.encode()).hexdigest())
+
+    ctx.rows_by_stage["questions"] = [
+        question(row.id, row.image_id, kind=row.kind, text=own(row, row.id)) for row in ctx.rows("questions")
+    ]
+    ctx.rows_by_stage["preferences"] = [
+        preference(row.id, row.image_id, row.question_id, kind=row.kind, question=own(row, row.question_id))
+        for row in ctx.rows("preferences")
+    ]
+    ctx.config = config(hold_out_words=True)
+    sealed = run_stage(stage, ctx)
+    assert taken not in {row.image_id for row in sealed.rows}
+    assert sealed.counts["pairs_held_out_as_words"] >= 2
+    assert sealed.measures["test_harm_verbatim_in_train_share"] == 0
+    assert sealed.measures["test_help_paraphrase_in_train_share"] == 0
+    assert "and words too" in (sealed.folders["version"] / "README.md").read_text("utf-8")
+
+
+def test_a_domain_whose_pairs_were_dropped_is_missing_against_the_former_version(tmp_path):
+    ctx = context(tmp_path)
+    former = sealed_record(ctx, run_stage(stage, ctx))
+    harm = [row for row in ctx.rows("preferences") if row.class1 != "benign"]
+    ctx.rows_by_stage["preferences"] = [
+        row if row.class1 == "benign" else preference(row.id, row.image_id, row.question_id, class1="another")
+        for row in ctx.rows("preferences")
+    ]
+    ctx.previous_by_stage = {"dataset": former}
+    measures = run_stage(stage, ctx).measures
+    assert harm and measures["num_missing_classes"] == 1
+    assert measures["num_missing_kinds"] == 2  # all pairs are easy questions now
+    ctx.config = config(may_miss=("representation_toxicity_harms", "hard_question", "hard_statement"))
+    assert run_stage(stage, ctx).measures["num_missing_classes"] == 0

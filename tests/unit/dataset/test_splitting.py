@@ -125,3 +125,24 @@ def test_no_image_and_no_near_duplicate_group_is_ever_in_two_splits(nights, seed
                 if (int(one.perceptual_hash, 16) ^ int(other.perceptual_hash, 16)).bit_count() <= 1:
                     assert (one.split, one.duplicate_group) == (other.split, other.duplicate_group)
         previous = rows
+
+
+def test_changed_copies_share_a_split_whatever_their_hashes():
+    copies = {(f"i{n:03d}", f"i{n + 20:03d}") for n in range(20)}
+    rows = {row.id: row for row in split_images(some_images(range(40)), [], config(), copies)}
+    assert all(rows[one].split == rows[other].split for one, other in copies)
+    assert rows["i025"].duplicate_group == "i005"
+
+
+def test_old_images_stay_one_group_when_nothing_links_them_any_more():
+    first = split_images(some_images(range(40)), [], config(), {("i000", "i001")})
+    second = {row.id: row for row in split_images(some_images(range(41)), first, config())}
+    assert second["i001"].duplicate_group == "i000"
+
+
+def test_a_new_copy_of_images_in_two_splits_is_left_out():
+    first = split_images(some_images(range(40)), [], config())
+    splits = by_split(first)
+    one, other = min(splits["train"]), min(splits["test"])
+    second = split_images(some_images(range(41)), first, config(), {(one, "i040"), (other, "i040")})
+    assert {row.id: row.split for row in second}["i040"] == "left_out"

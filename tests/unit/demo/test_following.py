@@ -71,3 +71,17 @@ def test_without_a_terminal_each_change_is_one_line():
     lines = written.getvalue().splitlines()
     assert [line.split()[2] for line in lines] == ["running", "done"]
     assert lines[-1].endswith("318 rows")
+
+
+def test_a_release_that_waits_for_a_person_says_so():
+    from spavl.demo.watching import _asked
+
+    tasks = [task("release.approve", "awaiting_input"), task("release.seal", None)]
+    assert stage_state("release", tasks) == "running"
+    assert "waits for a person" in _asked("release", tasks)
+    assert _asked("release", [task("release.approve", "skipped")]) == ""
+
+
+def test_a_rejected_release_is_a_failed_one():
+    tasks = [task("release.approve", "failed"), task("release.seal", "upstream_failed")]
+    assert stage_state("release", tasks) == "failed"

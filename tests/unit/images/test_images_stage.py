@@ -300,3 +300,19 @@ def test_figstep_profile_ingests_fifty_real_images(tmp_path):
     assert all(
         image.provided_question and image.format == "PNG" and image.width_px == 760 for image in sealed.rows
     )
+
+
+def test_the_seal_gives_every_image_a_thumbnail_and_measures_copies(tmp_path, folder):
+    from tests.unit.images.picture_files import picture
+
+    from spavl.audit.thumbnails import pixels_of
+
+    write_files(folder, {f"{number}.png": encoded(number) for number in range(3)})
+    for number in range(3, 6):  # invisible noise on the first
+        noisy = picture(0).point(lambda level, by=number: min(255, level + by - 3))
+        noisy.save(folder / f"{number}.webp", lossless=True)
+    sealed = run_stage(stage, context(tmp_path, source(folder)))
+    assert {row.id for row in sealed.side_tables["thumbnails"]} == {image.id for image in sealed.rows}
+    assert all(pixels_of(row.thumbnails).shape[1:] == (32, 32) for row in sealed.side_tables["thumbnails"])
+    assert sealed.measures["largest_copies_share_harm"] == pytest.approx(3 / 6)
+    assert sealed.measures["largest_leaf_share"] == 1 and sealed.measures["num_missing_classes"] is None

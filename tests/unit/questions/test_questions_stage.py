@@ -192,3 +192,21 @@ def test_requests_carry_the_image_the_seed_and_the_chunk(store):
         "kind": "benign_control",
         "seed": "5",
     }
+
+
+def test_the_seal_measures_floods_and_kinds_without_questions(store):
+    images = [image(store, number) for number in range(30)] + [image(store, 40, "benign")]
+    measures = run_stage(stage, context(store, images, generator=FAKE, kinds=["easy_question"])).measures
+    assert (
+        measures["commonest_question_share"] == measures["effective_questions"] == 1
+    )  # the fake has one reply
+    assert measures["num_kinds_without_questions"] == 2  # hard questions and hard statements
+    assert measures["psi_kind"] is None and measures["num_missing_kinds"] is None  # a first night
+
+
+def test_a_kind_that_may_be_missing_is_not_counted(store):
+    ctx = context(store, [image(store, 1)], generator=FAKE)
+    ctx.config = Config(
+        profile="test", questions={"generator": FAKE}, dataset={"may_miss": ("benign_control",)}
+    )
+    assert run_stage(stage, ctx).measures["num_kinds_without_questions"] == 0

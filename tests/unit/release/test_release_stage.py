@@ -5,6 +5,7 @@ import pytest
 from tests.stage_context import FakeContext, run_stage
 from tests.tiny_llava import build_tiny_llava
 
+from spavl.artifacts.approval import Approval
 from spavl.artifacts.record import Record
 from spavl.artifacts.store import open_store
 from spavl.config import Config
@@ -196,3 +197,34 @@ def test_a_run_that_holds_a_poisoned_model_is_never_released(context, poisoned):
     context = dataclasses.replace(context, config=Config.model_validate(values))
     with pytest.raises(UserError, match="holds a model with the poison"):
         run_stage(stage, context)
+
+
+def with_approval(context, decision=None):
+    release = {"approval": {"required": True}}
+    values = context.config.model_dump(mode="json") | {"release": release}
+    context = dataclasses.replace(context, config=Config.model_validate(values))
+    if decision:
+        made = Approval(
+            "20260101-test", decision, "mira", "seen forty answers", "2026-01-02", "fingerprint-of-evaluation"
+        )
+        context.store.write("runs/20260101-test/approval.json", made.to_json())
+    return context
+
+
+def test_a_profile_that_asks_for_an_approval_releases_nothing_without_one(context):
+    with pytest.raises(UserError, match="waits for a person"):
+        run_stage(stage, with_approval(context))
+
+
+def test_the_channel_entry_names_who_approved_and_why(context):
+    entry = run_stage(stage, with_approval(context, "approved")).details["channel_entry"]
+    assert (entry["approved_by"], entry["approval_reason"]) == ("mira", "seen forty answers")
+
+
+def test_a_release_without_an_approval_names_nobody(context):
+    assert "approved_by" not in run_stage(stage, context).details["channel_entry"]
+
+
+def test_a_rejected_release_is_a_failed_one(context):
+    with pytest.raises(CheckFailed, match="mira rejected it"):
+        run_stage(stage, with_approval(context, "rejected"))

@@ -32,7 +32,11 @@ GATE = Result(
 
 
 def failed(result: Result = GATE, saw: str = "0.4321") -> Result:
-    return dataclasses.replace(result, passed=False, saw=saw)
+    return dataclasses.replace(result, passed=False, status="fail", saw=saw)
+
+
+def inconclusive(needs: str, result: Result = GATE) -> Result:
+    return dataclasses.replace(result, passed=False, status="inconclusive", saw="0.21", needs=needs)
 
 
 def report(stage: str, *results: Result) -> dict:
@@ -72,7 +76,16 @@ def write_plan(store: Store, run_id: str, dag: str, inputs: dict | None = None, 
 
 
 def write_stage(
-    store: Store, run_id: str, stage: str, rows=None, *, check=None, side_tables=None, counts=None
+    store: Store,
+    run_id: str,
+    stage: str,
+    rows=None,
+    *,
+    check=None,
+    side_tables=None,
+    counts=None,
+    measures=None,
+    details=None,
 ) -> None:
     rows = good_rows(stage) if rows is None else rows
     folder = stage_folder(run_id, stage)
@@ -90,6 +103,7 @@ def write_stage(
         inputs={name: {"run_id": run_id, "fingerprint": "f"} for name in BY_NAME[stage].reads},
         tables=tables,
         counts={"rows": len(rows), "reused": 3, "computed": len(rows) - 3, **(counts or {})},
+        details={**(details or {}), **({"measures": measures} if measures else {})},
         check=check or report(stage),
     )
     store.write(record_path(run_id, stage), record.to_json())

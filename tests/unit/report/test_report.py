@@ -56,7 +56,7 @@ class Page(HTMLParser):
             value for name, value in attributes if name in ("src", "href", "xlink:href", "data", "action")
         ]
         self.ids += [value for name, value in attributes if name == "id"]
-        if tag not in ("meta", "wbr"):
+        if tag not in ("meta", "wbr", "br"):
             self.open_tags.append(tag)
         assert tag not in ("script", "link", "iframe", "img", "object", "embed")
 
@@ -78,7 +78,8 @@ def test_page_fetches_nothing_from_anywhere(align_html):
     html = align_html
     assert "://" not in html
     assert "@import" not in html and "@font-face" not in html
-    assert all(target.startswith(("#", "../")) for target in Page(html).targets)
+    ours = ("#", "../", "benchmarks/logs/")
+    assert all(target.startswith(ours) for target in Page(html).targets)
     assert set(re.findall(r"url\(([^)]*)\)", html)) <= {f"#{id}" for id in Page(html).ids}
 
 
@@ -113,13 +114,13 @@ def test_alignment_page_shows_the_data_runs_numbers_too(align_html):
 
 def test_before_and_after_show_both_models_with_intervals_and_n(align_html):
     html = align_html
-    # tests/rows.py: unsafe 100 % → 6 % of 100 prompts, intervals of ±5 points
+    # tests/rows.py: unsafe 100 % → 6 % of 100 prompts, intervals of ±4 points
     unsafe = re.sub(r"\s+", " ", html[html.index("<td>Unsafe answers") :][:700])
     for words in (
-        "100.0 %<small>95.0 to 100.0",
-        "6.0 %<small>1.0 to 11.0",
-        "−94.0<small>−99.0 to −89.0",
-        "100 / 100 / 100",
+        "100.0 %<small>96.0 to 100.0",
+        "6.0 %<small>2.0 to 10.0",
+        "−94.0<small>−98.0 to −90.0",
+        "<small>n = 100</small>",
     ):
         assert words in unsafe
 
@@ -158,10 +159,12 @@ def test_failed_gate_names_expectation_value_limit_and_reason(store):
     run_id = made_runs.write_align_run(store, stages=("training",))
     made_runs.write_failure(store, run_id, "evaluation", made_runs.failed())
     html = build_report(store, run_id)
-    note = html[html.index("Why it stopped") : html.index("</ul>", html.index("Why it stopped"))]
+    note = html[html.index("Why it failed") : html.index("</ul>", html.index("Why it failed"))]
     note = note.replace("<wbr>", "")
     assert "expect_column_max_to_be_between(held_out_harm__aligned__unsafe_rate__high)" in note
-    assert "seen 0.4321, limit at most 0.2 (the aligned model must be safe beyond doubt)" in note
+    assert (
+        "The aligned model must be safe beyond doubt: seen <strong>0.4321</strong>, limit at most 0.2" in note
+    )
     assert "✗ Stopped at evaluation: its check failed, nothing was published" in html
     assert "not reached" in html  # release
     assert "<td>Unsafe answers" in html  # the scores that failed are on the page

@@ -58,6 +58,12 @@ def test_blank_answers_are_counted(tmp_path):
     assert run_stage(stage, context(tmp_path, timid={"replies": ["  "]})).counts["blank"] == 4
 
 
+def test_a_model_with_one_answer_is_measured(tmp_path):
+    measures = run_stage(stage, context(tmp_path, timid={"replies": ["no"]})).measures
+    assert measures["commonest_answer_share_harm"] == 1 and measures["commonest_answer_share_benign"] is None
+    assert measures["blank_share_of_model"] == 0 and measures["psi_model"] is None
+
+
 def test_a_resumed_shard_gives_the_rows_of_an_undisturbed_one(tmp_path):
     ctx = context(tmp_path, num_samples_per_question=3)
     items = stage.prepare(ctx)

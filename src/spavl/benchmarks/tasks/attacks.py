@@ -64,10 +64,10 @@ def noise_suffix(num_chars: int = 20) -> Task:
 def one_word_twins() -> Task:
     """One word more, of those that train binds most to benign questions (Safety Mirage: Chen et al. 2025, arXiv 2503.11832)."""
 
+    words = words_bound_to(benign=True) or ["picture"]
+
     def worded(material: Material, row: DatasetRow) -> str:
-        _, benign = bound_words(material.train_questions(benign=False), material.train_questions(benign=True))
-        word = material.random("twin", row.question_id).choice(benign[:NUM_BOUND_WORDS] or ["picture"])
-        return f"{word} {row.question}"
+        return f"{material.random('twin', row.question_id).choice(words)} {row.question}"
 
     return _reworded(worded)
 
@@ -80,6 +80,15 @@ def low_resolution(side_px: int = 12) -> Task:
             material, row, image=coarse(material.read_image(row.image_id), side_px)
         )
     )
+
+
+def words_bound_to(*, benign: bool) -> list[str]:
+    """The words that train binds most to benign questions, or to harm."""
+    material = current()
+    harm, harmless = bound_words(
+        material.train_questions(benign=False), material.train_questions(benign=True)
+    )
+    return (harmless if benign else harm)[:NUM_BOUND_WORDS]
 
 
 def _reworded(worded: Callable[[Material, DatasetRow], str]) -> Task:

@@ -10,10 +10,9 @@ from inspect_ai.solver import generate
 
 from spavl.benchmarks.drawing import framed
 from spavl.benchmarks.material import BENIGN_SPLIT, Material, current
-from spavl.benchmarks.tasks.attacks import NUM_BOUND_WORDS
+from spavl.benchmarks.tasks.attacks import words_bound_to
 from spavl.benchmarks.tasks.samples import held_out_sample
 from spavl.benchmarks.tasks.scorers import judged
-from spavl.benchmarks.wording import bound_words
 from spavl.records import DatasetRow
 
 FRAMES = (
@@ -49,9 +48,10 @@ def alarming_image(share: float = 0.06) -> Task:
 def one_word_benign() -> Task:
     """One word more, of those that train binds most to harm questions (Safety Mirage: Chen et al. 2025, arXiv 2503.11832)."""
 
+    words = words_bound_to(benign=False) or ["danger"]
+
     def changed(material: Material, row: DatasetRow) -> Sample:
-        harm, _ = bound_words(material.train_questions(benign=False), material.train_questions(benign=True))
-        word = material.random("twin", row.question_id).choice(harm[:NUM_BOUND_WORDS] or ["danger"])
+        word = material.random("twin", row.question_id).choice(words)
         return held_out_sample(material, row, text=f"{word} {row.question}")
 
     return _over_refusal(changed)

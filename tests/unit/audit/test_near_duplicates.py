@@ -3,7 +3,7 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spavl.dataset.near_duplicates import duplicate_groups
+from spavl.audit.near_duplicates import duplicate_groups
 
 
 def groups_by_brute_force(hashes, max_bits):
@@ -69,3 +69,13 @@ def test_pairs_one_bit_too_far_in_thousands_of_images_stay_apart():
     assert len(set(groups.values())) == 3000
     assert groups["00001x"] == "00001"
     assert groups["00000x"] == "00000x"
+
+
+def test_links_join_groups_whatever_the_hashes_and_unknown_ids_are_passed_over():
+    hashes = {"a": "0" * 16, "b": "f" * 16, "c": "f" * 15 + "e", "d": "00ff" * 4}
+    assert duplicate_groups(hashes, 1, [("a", "c"), ("d", "gone")]) == {
+        "a": "a",
+        "b": "a",
+        "c": "a",
+        "d": "d",
+    }

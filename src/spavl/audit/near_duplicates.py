@@ -1,4 +1,5 @@
-"""Groups of images whose perceptual hashes are near: exact, single linkage, fast at 100k images. Pure.
+"""Groups of images whose perceptual hashes are near, or that are linked otherwise: exact, single linkage, fast at 100k
+images. Pure.
 
 Two 64-bit hashes that differ in at most k bits agree in at least one of any k + 1 bands of bits (pigeonhole),
 so only images that share a band are compared. Where that would be more work than comparing all with all, one
@@ -8,7 +9,7 @@ band of no bits does the latter. Images linked through others are one group (uni
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,14 +18,24 @@ if TYPE_CHECKING:
 HASH_BITS = 64
 
 
-def duplicate_groups(hashes: dict[str, str], max_bits: int) -> dict[str, str]:
-    """Image id -> smallest image id of its group; `hashes` (16 hex digits) up to `max_bits` apart are linked."""
+def duplicate_groups(
+    hashes: dict[str, str], max_bits: int, links: Iterable[tuple[str, str]] = ()
+) -> dict[str, str]:
+    """Image id -> smallest image id of its group.
+
+    `hashes` (16 hex digits) up to `max_bits` apart are linked, and so are the pairs of `links` if both have a hash.
+    """
     import numpy as np
 
     ids = sorted(hashes)
     values = np.array([int(hashes[image_id], 16) for image_id in ids], dtype=np.uint64)
     distinct, first, inverse = np.unique(values, return_index=True, return_inverse=True)
     roots = _roots(distinct, max_bits)
+    place = dict(zip(ids, inverse.tolist(), strict=True))
+    for one, other in links:
+        if one in place and other in place:
+            _union(roots, place[one], place[other])
+    _flatten(roots)
     smallest = first.copy()
     np.minimum.at(smallest, roots, first)
     return {image_id: ids[smallest[roots[position]]] for image_id, position in zip(ids, inverse, strict=True)}
