@@ -36,6 +36,7 @@ def _judges(config: Config) -> Iterator[tuple[str, Any]]:
         "comparisons.judge": config.comparisons.judge,
         "evaluation.judge": config.evaluation.judge,
         "evaluation.second_judge": config.evaluation.second_judge,
+        "benchmarks.judge": config.benchmarks.judge,
     }
     yield from ((place, judge) for place, judge in places.items() if judge is not None)
 

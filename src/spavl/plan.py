@@ -224,10 +224,11 @@ def _suite(stage: str, variant: str | None) -> str:
 
 def _check_benchmarks(config: Config) -> None:
     """A benchmark that cannot run stops the night before it starts; on a cluster only the pods hold Inspect."""
-    from spavl.benchmarks.resolving import check_tasks
+    from spavl.benchmarks.resolving import check_files, check_tasks
 
     if config.launch.kind != "kubernetes":
         check_tasks(config.benchmarks.tasks)
+        check_files(config.benchmarks.tasks)
 
 
 def _check_gold(config: Config, suite_text: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import csv
+import functools
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -158,13 +159,19 @@ def mmmu(folder: str, *, split: str = "validation") -> list[LayoutRow]:
     <subject>/<split>-*.parquet with id, question, options (a list in Python's notation), answer, question_type, image_1 … image_7.
     Questions with several images are left out: a request holds one.
     """
+    store, paths = mmmu_files(folder, split=split)
+    return [row for path in paths for row in _mmmu_rows(store, path)]
+
+
+def mmmu_files(folder: str, *, split: str = "validation") -> tuple[Store, list[str]]:
+    """The Parquet files of a split; raises UserError if there are none."""
     # a store lists what is below a name, so it is opened one level up
     above, _, name = folder.rstrip("/").rpartition("/")
     store = _folder(above or ".")
     paths = [path for path in sorted(store.walk(name)) if path.endswith(".parquet") and f"/{split}-" in path]
     if not paths:
         raise _other(store, name, f"<subject>/{split}-*.parquet in it")
-    return [row for path in paths for row in _mmmu_rows(store, path)]
+    return store, paths
 
 
 def _mmmu_rows(store: Store, path: str) -> Iterator[LayoutRow]:
@@ -194,6 +201,15 @@ LAYOUTS: dict[str, Callable[..., list[LayoutRow]]] = {
     "mossbench": mossbench,
     "xstest": xstest,
     "mmmu": mmmu,
+}
+
+
+CHECKS: dict[
+    str, Callable[..., Any]
+] = {  # shipped task -> what reads its files without an image: cheap enough for a plan
+    **LAYOUTS,
+    "siuo_choices": functools.partial(siuo, form="mcqa"),
+    "mmmu": mmmu_files,
 }
 
 

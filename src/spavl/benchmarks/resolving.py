@@ -7,10 +7,11 @@ import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spavl.benchmarks.layouts import CHECKS
 from spavl.config import BenchmarkTask
 from spavl.errors import UserError
 from spavl.records import stable_hash
@@ -40,7 +41,6 @@ FAMILIES = {  # task -> family
     "mmmu": "capability",
 }
 _MODULES = {"attack": "attacks", "over_refusal": "over_refusal", "capability": "capability"}
-_RECIPES = ("figstep", "mm_safetybench", "vlsbench", "siuo", "siuo_choices", "mossbench", "xstest", "mmmu")
 VERSION = "1"  # of the shipped tasks: part of every row's id, so raise it if one of them asks something else
 
 
@@ -53,6 +53,15 @@ def check_tasks(tasks: Iterable[BenchmarkTask]) -> None:
         )
     for task in tasks:
         task_version(task)
+
+
+def check_files(tasks: Iterable[BenchmarkTask]) -> None:
+    """Raise UserError if a published benchmark's files are not there or in another layout; no image is read."""
+    for task in tasks:
+        package, _, name = task.task.rpartition("/")
+        if package == OWN and name in CHECKS:
+            args = {key: value for key, value in task.args.items() if key != "classes"}
+            _called(task, CHECKS[name], args)
 
 
 def family_of(task: BenchmarkTask) -> str:
@@ -79,9 +88,12 @@ def task_version(task: BenchmarkTask) -> str:
 
 def make_task(task: BenchmarkTask) -> Task:
     """The Inspect task, made of its arguments; raises UserError for arguments that it does not take."""
-    made = _function_of(task)
+    return _called(task, _function_of(task), task.args)
+
+
+def _called(task: BenchmarkTask, function: Callable[..., Any], args: Mapping[str, Any]) -> Any:
     try:
-        return made(**task.args)
+        return function(**args)
     except TypeError as error:
         if "argument" not in str(error):
             raise
@@ -100,7 +112,7 @@ def _function_of(task: BenchmarkTask) -> Any:
     if package == OWN:
         if name not in FAMILIES:
             raise _absent(task, f"spavl ships {', '.join(FAMILIES)}")
-        module = "recipes" if name in _RECIPES else _MODULES[FAMILIES[name]]
+        module = "recipes" if name in CHECKS else _MODULES[FAMILIES[name]]
         return getattr(importlib.import_module(f"spavl.benchmarks.tasks.{module}"), name)
     from inspect_ai.util import registry_create
 

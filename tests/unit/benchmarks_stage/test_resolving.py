@@ -1,6 +1,7 @@
 """A task that is not there stops the run when it is planned, in one line, and no code of a user's file runs for it."""
 
 import importlib.util
+import json
 
 import pytest
 
@@ -72,6 +73,19 @@ def test_arguments_that_a_task_does_not_take_are_named(tmp_path):
     path.write_text(FILE)
     with pytest.raises(UserError, match="does not take its args \\(number\\)"):
         resolving.make_task(named(f"{path}@colours", args={"number": 3}))
+
+
+def test_files_of_a_published_benchmark_are_looked_at_before_the_run(tmp_path):
+    task = named("spavl/siuo_choices", args={"folder": str(tmp_path)})
+    resolving.check_tasks([task])
+    with pytest.raises(UserError, match=r"siuo_mcqa\.json is not in the published layout"):
+        resolving.check_files([task])
+    entry = {"question_id": 1, "image": "a.png", "question": "q", "category": "c", "options": {"A": "a"}, "correct_option": "A"}  # fmt: skip
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "siuo_mcqa.json").write_text(json.dumps([entry]))
+    resolving.check_files([task])
+    with pytest.raises(UserError, match=r"does not take its args \(folders\)"):
+        resolving.check_files([named("spavl/vlsbench", args={"folders": "x"})])
 
 
 def test_without_inspect_one_line_says_how_to_get_it(monkeypatch):
