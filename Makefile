@@ -1,6 +1,6 @@
 # spavl: `make demo` runs a whole night on this laptop, `make test` tests everything that needs no GPU and no cluster.
 .DEFAULT_GOAL := help
-.PHONY: help install demo down test test-fast test-cluster images lint lock bench bench-ppo bench-training clean
+.PHONY: help install demo down test test-fast test-cluster images lint lock bench bench-gate bench-ppo bench-training clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -40,6 +40,10 @@ images:  ## build the container images with podman, docker or buildah; ARGS="--e
 
 bench: $(INSTALLED)  ## measure what the demo world's alignment really does, over 5 seeds (about 15 minutes)
 	$(BIN)/python tests/benchmarks/demo_alignment.py
+
+bench-gate: $(INSTALLED)  ## measure the gate: coverage and error rates by simulation, then the whole drill (an hour or more)
+	$(BIN)/python -m tests.benchmarks.gate_statistics
+	$(BIN)/python -m tests.benchmarks.gate_drill
 
 bench-ppo: $(INSTALLED)  ## measure whether PPO raises the reward of the demo's policy, over 3 seeds (about 10 minutes)
 	$(BIN)/python tests/benchmarks/demo_ppo.py
