@@ -1,15 +1,21 @@
-"""Runs stages on rows kept in memory: the real stages, without plan, shards, part files or suites."""
+"""Runs stages on rows kept in memory: the real stages, without plan, shards, part files or suites; side tables lie in a store."""
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import io
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
+from spavl.artifacts.record import Record
 from spavl.artifacts.store import open_store
 from spavl.config import Config, Section
 from spavl.inference import resolve_revision
 from spavl.pipeline import BY_NAME
+from spavl.records import to_table
 from spavl.stage import Chunk, Sealed
 
 
@@ -23,6 +29,7 @@ class InMemoryLine:
         self.scratch = folder / "scratch"
         self.scratch.mkdir(parents=True)
         self._tables: dict[str, list[Any]] = {}
+        self._records: dict[str, Record] = {}
         self._stage = ""
 
     def run(self, *stages: str) -> Sealed:
@@ -32,6 +39,7 @@ class InMemoryLine:
             module = importlib.import_module(f"spavl.{stage}.stage")
             sealed = module.seal(self, self._worked(module) if BY_NAME[stage].is_sharded else [])
             self._tables[stage] = list(sealed.rows)
+            self._records[stage] = self._record(stage, sealed)
         return sealed
 
     def _worked(self, module: Any) -> list[Any]:
@@ -55,8 +63,22 @@ class InMemoryLine:
         models += [self.config.judgements.judge, self.config.comparisons.judge]
         return resolve_revision(next(model for model in models if model and model.name == model_name))
 
-    def record(self, stage: str) -> Any:
-        raise NotImplementedError("stages in memory have no records")
+    def record(self, stage: str) -> Record:
+        return self._records[stage]
+
+    def _record(self, stage: str, sealed: Sealed) -> Record:
+        """Of the side tables alone, which lie in the store; the table itself is in memory."""
+        tables = {}
+        for name, rows in sealed.side_tables.items():
+            if rows:
+                content = io.BytesIO()
+                pq.write_table(to_table(rows, type(rows[0])), content)
+                path = f"runs/{self.run_id}/{stage}/{name}.parquet"
+                self.store.write(path, content.getvalue())
+                tables[name] = {"path": path, "sha256": hashlib.sha256(content.getvalue()).hexdigest()}
+                tables[name] |= {"row_type": type(rows[0]).__name__, "num_rows": len(rows)}
+        section = getattr(self.config, stage).model_dump(mode="json")
+        return Record(self.run_id, stage, "f", "2026-01-01T00:00:00Z", "0", section, {}, tables)
 
     def previous(self, stage: str) -> None:
         return None
