@@ -20,7 +20,10 @@ from spavl.demo.watching import POLL_S, Ended, Night, follow
 from spavl.errors import EXIT_DONE, TryAgain
 from spavl.profiles import load_config
 
-FIRST_NIGHT, LATER_NIGHTS = (6, 40), (1, 6)  # pictures per harm class and per benign concept: twice as many benign ones, asked about less often
+FIRST_NIGHT, LATER_NIGHTS = (
+    (6, 40),
+    (1, 6),
+)  # pictures per harm class and per benign concept: twice as many benign ones, asked about less often
 WAKE_TIMEOUT_S = 120.0  # an asset event wakes its DAG within seconds
 SCHEDULE_POLLS = 20
 WORLD_SEED = 0

@@ -16,7 +16,7 @@ VERDICTS = {
     "inconclusive": "The gate is inconclusive: too little was seen to decide, and nothing is published.",
 }
 ROLES = {
-    "champion": "the release that the channel points to now",
+    "champion": "the release that the channel pointed to",
     "best_harm": "the safest earlier release",
     "best_help": "the most helpful earlier release",
 }

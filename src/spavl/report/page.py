@@ -12,7 +12,7 @@ from spavl.report.grounding import grounding
 from spavl.report.reading import RunState, data_docs_link, read_run
 from spavl.report.slices import slices
 from spavl.report.template import style_sheet, template
-from spavl.report.trial import agreement, trials
+from spavl.report.trial import agreement, corrected, trials
 
 
 def build_report(store: Store, run_id: str, *, show_text: bool = False) -> str:
@@ -60,6 +60,7 @@ def _sections(store: Store, run: RunState, show_text: bool) -> dict[str, Any]:
         "attacks": attacks(store, run),
         "trials": trials(run),
         "agreement": agreement(run),
+        "corrected": corrected(run),
         "has_benchmarks": "benchmarks" in run.stages,
         "images": night.images(store, run),
         "judge": night.judge(store, run),

@@ -124,9 +124,14 @@ def data_docs_link(store: Store, run_id: str, stage: StageState) -> str | None:
 
 
 def stages_planned(plan: dict[str, Any]) -> tuple[str, ...]:
-    """The stages of a plan, in order; none for a DAG that this version does not know."""
+    """The stages of a plan, in order; none for a DAG that this version does not know.
+
+    A plan of an older version has a suite for each stage that it knew: a stage that came later is none of its own.
+    """
     method = ((plan.get("config") or {}).get("training") or {}).get("method", "dpo")
-    return stages_of(plan["dag"], method) if plan.get("dag") in DAGS else ()
+    stages = stages_of(plan["dag"], method) if plan.get("dag") in DAGS else ()
+    suites = plan.get("suites")
+    return tuple(stage for stage in stages if stage in suites) if suites else stages
 
 
 def _plans(store: Store, run_id: str) -> dict[str, dict[str, Any]]:

@@ -58,7 +58,7 @@ def percent_axis(axis: Any) -> None:
     """Ticks of a share or of a change of shares, in per cent or points."""
     from matplotlib.ticker import FuncFormatter
 
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f}".replace("-", "−")))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{round(100 * value, 1):g}".replace("-", "−")))
 
 
 def legend(figure: Figure, panels: Sequence[Axes], num_columns: int = 2) -> None:

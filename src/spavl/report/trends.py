@@ -161,10 +161,11 @@ def _line(axes: Axes, whiskers: Sequence[Whisker | None], colour: str, dashes: A
 
 
 def _window(whiskers: Sequence[Whisker]) -> tuple[float, float]:
-    """The part of 0 to 1 that holds all intervals, at least 20 points wide, with a little air."""
+    """The part of the scale that holds all intervals, at least 20 points wide, with a little air."""
     low, high = min((one.low for one in whiskers), default=0.0), max((one.high for one in whiskers), default=1.0)  # fmt: skip
     spare = max(0.0, MIN_WINDOW - (high - low)) / 2
-    low, high = max(0.0, low - spare), min(1.0, high + spare)
+    floor = 0.0 if low >= 0 else -1.0  # a score of differences may be below zero
+    low, high = max(floor, low - spare), min(1.0, high + spare)
     air = 0.06 * (high - low)
     return low - air, high + air
 

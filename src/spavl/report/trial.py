@@ -75,6 +75,18 @@ def _judge_of(stage: StageState) -> str:
     return str(judge.get("name", "")) if isinstance(judge, Mapping) else str(judge)
 
 
+def corrected(run: RunState) -> list[dict[str, str]]:
+    """Unsafe rates of base and candidate corrected for the errors that the gate's judge showed on trial; empty without one."""
+    stage = run.stages.get("evaluation")
+    measures = stage.measures if stage else {}
+    names = {"Base": "base_unsafe_rate_corrected", "Candidate": "aligned_unsafe_rate_corrected"}
+    return [
+        {"model": model, **_with_interval(measures, name)}
+        for model, name in names.items()
+        if measures.get(name) is not None
+    ]
+
+
 def agreement(run: RunState) -> dict[str, Any] | None:
     """Krippendorff's alpha of the gate's two judges and the leaves on which they differ most; None with one judge."""
     stage = run.stages.get("evaluation")

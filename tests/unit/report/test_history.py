@@ -149,6 +149,12 @@ def test_the_number_of_nights_bounds_what_is_read_by_whole_days(store):
     assert "14 older runs in the store are not shown" in build_history(store, 2)
 
 
+def test_a_run_of_a_version_without_a_stage_is_whole_without_it(store):
+    suites = dict.fromkeys(("training", "evaluation", "release"), "")
+    made_runs.write_align_run(store, stages=tuple(suites), suites=suites)
+    assert read_line(store, RUN).ending == "released"
+
+
 def test_seconds_of_a_stage_run_from_the_record_before_it():
     def state(name: str, at: str) -> StageState:
         record = dataclasses.replace(made_record(), stage=name, created_at=f"2026-11-24T02:{at}+00:00")

@@ -160,6 +160,18 @@ def test_a_judge_on_trial_is_shown_with_intervals_and_by_behaviour(store):
     assert "Of 38 that it was asked last night too, it answers 5.0 % otherwise now" in text
 
 
+def test_rates_corrected_for_the_judges_errors_stand_beside_the_raw_ones(store):
+    made_runs.write_align_run(store)
+    measures = {
+        f"{model}_unsafe_rate_corrected{end}": value
+        for model in ("base", "aligned")
+        for end, value in (("", 0.11), ("__low", 0.04), ("__high", 0.2))
+    }
+    made_runs.write_stage(store, RUN, "evaluation", measures=measures)
+    text = words_on(build_report(store, RUN))
+    assert "base 11.0 % (4.0 to 20.0), candidate 11.0 % (4.0 to 20.0)" in text
+
+
 def test_two_judges_agreement_is_shown_with_the_leaves_on_which_they_differ(store):
     made_runs.write_align_run(store)
     measures = {
