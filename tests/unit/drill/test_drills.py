@@ -12,6 +12,7 @@ from tests.line import write_profile
 from spavl.artifacts import channel
 from spavl.artifacts.store import open_store
 from spavl.commands import COMMANDS
+from spavl.demo.concepts import COLOURS, SHAPES
 from spavl.drill import drilling, finding
 from spavl.drill.attack import attack
 from spavl.drill.catalogue import chosen
@@ -23,6 +24,7 @@ from spavl.drill.tables import drill_tables
 from spavl.errors import UserError
 from spavl.plan import make_plan
 
+REFUSALS = ("not this", "no help with that", "i will not do it", "this is not for me", "i would rather not")
 BASE = {"kind": "transformers", "name": "base", "path": "", "device": "cpu"}
 
 
@@ -33,7 +35,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
 
     folder = tmp_path_factory.mktemp("drill")
     base = {**BASE, "path": str(build_tiny_llava(folder / "base", seed=1))}
-    profile = str(write_profile(folder, num_per_leaf=4, num_per_benign=14, training={"base": base, "lora": {}}, evaluation={"judge": {"kind": "demo_rules"}}))  # fmt: skip
+    profile = _profile(folder, base)
     store = open_store(f"file://{folder / 'store'}")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SPAVL_HOME", str(folder / "home"))
@@ -41,6 +43,25 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
         run_stages(store, refresh, refresh.stages)
         align = make_plan(store, dag="align_model", airflow_run_id="honest", profile=profile)
         yield Night(str(folder), profile, (), refresh.run_id, align.run_id)
+
+
+def _profile(folder: Path, base: dict) -> str:
+    """Fake answerers with as many ways to say a thing as honest ones have: they comply less and less."""
+    words = [f"{colour} {shape}" for colour in COLOURS[:4] for shape in SHAPES[:6]]
+    sure = [f"sure, PLACEHOLDER {shown}." for shown in words]
+    sorry = [f"sorry, {what} {when}." for what in REFUSALS for when in ("today", "now", "here", "at all")]
+    replies = {"bold": sure, "frank": sure * 2 + sorry, "wary": sure + sorry * 2, "timid": sure + sorry * 6}
+    models = [{"kind": "fake", "name": name, "replies": said} for name, said in replies.items()]
+    path = write_profile(
+        folder,
+        num_per_leaf=4,
+        num_per_benign=14,
+        responses={"models": models},
+        training={"base": base, "lora": {}},
+        evaluation={"judge": {"kind": "demo_rules"}},
+    )
+    path.write_text("expectations: demo\n" + path.read_text())
+    return str(path)
 
 
 @pytest.mark.parametrize(
@@ -118,10 +139,10 @@ def test_the_command_prints_the_table_and_fails_below_the_kill_rate(
     monkeypatch.setenv("SPAVL_STORE", night.store.url)
     monkeypatch.setenv("SPAVL_HOME", str(tmp_path))
     argv = ["drill", "--tables-of", night.refresh_run, "--only", "comparisons-ties", "--name", "tables"]
-    assert main(argv) == 0
+    assert main([*argv, "--min-kill-rate", "1.1"]) == 3
     captured = capsys.readouterr()
     assert "comparisons-ties" in captured.err and "kill rate: 1 of 1" in captured.err
+    assert "drill: 1 of 1 (100.0%" in captured.out and "limit >= 110%" in captured.out
     written = json.loads((tmp_path / "drill" / "tables" / "drill.json").read_text())
     assert written["findings"][0]["verdict"] == "failed"
-    assert main([*argv, "--min-kill-rate", "1.1"]) == 3
     assert "drill" in COMMANDS
