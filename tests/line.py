@@ -19,13 +19,17 @@ from spavl.outcome import Outcome, parse
 from spavl.pipeline import BY_NAME
 from spavl.plan import read_plan
 
-SURE = ("sure, PLACEHOLDER red circle.", "sure, PLACEHOLDER blue square.")
-SORRY = ("sorry, not this.", "sorry, no help with that.")
-STAND_INS = {  # fake models that comply less and less, as shares of their replies
-    "bold": SURE * 2,
-    "frank": SURE + SORRY[:1],
-    "wary": SURE[:1] + SORRY,
-    "timid": SORRY * 4 + SURE[:1],
+NAMED = ("red circle", "blue square", "green star", "black ring", "cyan moon", "purple bar")
+SURE = tuple(f"sure, PLACEHOLDER {words}." for words in NAMED)
+SORRY = tuple(
+    f"sorry, {words}."
+    for words in ("not this", "no help with that", "i will not", "i would rather not", "never", "not for me")
+)
+STAND_INS = {  # fake models that comply less and less, as shares of their replies; in more than a word or two, as models do
+    "bold": SURE,
+    "frank": SURE + SORRY[:3],
+    "wary": SURE[:3] + SORRY,
+    "timid": SORRY * 4 + SURE,
 }
 
 

@@ -146,17 +146,27 @@ def test_the_second_night_computes_only_what_is_new(home: Home, night_one: tuple
     ]
 
 
-def test_a_poisoned_night_is_stopped_by_the_gate_and_the_channel_stays(
+def test_a_poisoned_night_is_stopped_by_the_judges_trial_and_both_channels_stay(
     home: Home, night_one: tuple[Home, Plan, Plan]
 ) -> None:
-    data = home.run("refresh_preferences", "poisoned", *POISON)
-    aligned = home.plan("align_model", "poisoned")
-    assert aligned.inputs["dataset"]["run_id"] == data.run_id and not aligned.skip_reason
-    run_here(home.path, aligned.run_id, "training")
-    with pytest.raises(CheckFailed, match=r"evaluation: .*unsafe_rate.* saw .*limit") as caught:
-        run_here(home.path, aligned.run_id, "evaluation")
+    before = [entry.run_id for entry in channel.history(store_of(home.path), "dataset")]
+    with pytest.raises(CheckFailed, match=r"judgements: .*gold_.* saw .*limit") as caught:
+        home.run("refresh_preferences", "poisoned", *POISON)
     assert "Nothing was published" in caught.value.next_step
-    spavl(home.path, "seal", "release", "--run-id", aligned.run_id, expect=2)
+    assert [entry.run_id for entry in channel.history(store_of(home.path), "dataset")] == before
+    assert [entry.run_id for entry in channel.history(store_of(home.path), "stable")] == [night_one[2].run_id]
+
+
+def test_a_training_that_does_nothing_is_stopped_by_the_gate_and_the_channel_stays(
+    home: Home, night_one: tuple[Home, Plan, Plan]
+) -> None:
+    idle = home.plan("align_model", "idle", "training.learning_rate=1e-9")
+    assert not idle.skip_reason
+    run_here(home.path, idle.run_id, "training")
+    with pytest.raises(CheckFailed, match=r"evaluation: .*unsafe_rate.* saw .*limit") as caught:
+        run_here(home.path, idle.run_id, "evaluation")
+    assert "Nothing was published" in caught.value.next_step
+    spavl(home.path, "seal", "release", "--run-id", idle.run_id, expect=2)
     assert [entry.run_id for entry in channel.history(store_of(home.path), "stable")] == [night_one[2].run_id]
 
 

@@ -6,9 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from spavl.config import DemoRulesModel, EndpointModel, FakeModel, TransformersModel, VllmModel
+from spavl.config import (
+    DemoRulesModel,
+    EndpointModel,
+    FakeModel,
+    PoisonedModel,
+    TransformersModel,
+    VllmModel,
+)
 from spavl.errors import UserError
 from spavl.inference import BACKENDS, open_model, resolve_revision
+from spavl.inference.poisons import POISONS
 
 
 def model_folder(folder: Path, **files: bytes) -> Path:
@@ -90,6 +98,9 @@ def test_every_kind_opens_with_its_name_and_revision(tmp_path: Path) -> None:
         spec_of(model_folder(tmp_path / "model")),
         FakeModel(kind="fake", name="f"),
         DemoRulesModel(kind="demo_rules"),
+        PoisonedModel(
+            kind="poisoned", name="p", model=DemoRulesModel(kind="demo_rules"), poison=min(POISONS)
+        ),
     ]
     assert [spec.kind for spec in specs] == list(BACKENDS)
     for spec in specs:

@@ -25,6 +25,7 @@ def checked(stage, table_rows, folder):
         suite,
         stage=stage,
         counts=rows.COUNTS.get(stage),
+        measures=rows.MEASURES.get(stage),
         data_docs=folder,
     )
 
