@@ -44,6 +44,7 @@ def write_profile(
     source["columns"] = {"file": "{file}", "label": "label", "caption": "caption"}
     models = [{"kind": "fake", "name": name, "replies": list(replies)} for name, replies in STAND_INS.items()]
     values: dict[str, Any] = {
+        "expectations": "demo",  # the drawings' questions have the demo's ten wordings
         "images": {"sources": [source]},
         "questions": {"generator": {"kind": "demo_rules"}, "num_benign_controls": 4},
         "responses": {"models": models},

@@ -60,7 +60,6 @@ def _profile(folder: Path, base: dict) -> str:
         training={"base": base, "lora": {}},
         evaluation={"judge": {"kind": "demo_rules"}},
     )
-    path.write_text("expectations: demo\n" + path.read_text())
     return str(path)
 
 
