@@ -82,6 +82,8 @@ class _Attempt:
         self._folder = folder
         linked_copy(Path(night.folder) / "store", folder / "store")
         self._store = open_store(f"file://{folder / 'store'}")
+        if poison.is_first_night:
+            self._store.remove("channels")  # of the copy
         self._at = (poison.first_stage, "")  # (stage, run id) under way
 
     def outcome(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from spavl.drill.changes import Change, Setting, Weights, first_stage
@@ -22,6 +22,7 @@ class Poison:
     says: str  # what is wrong, in one sentence
     changes: Sequence[Change] = field(default=())
     num_nights: int = 1  # nights that it may take until it is stopped
+    is_first_night: bool = False  # nothing was published before: no former version, no released model
     is_undone: Callable[[Sequence[Any], Sequence[Any]], bool] | None = None
 
     @property
@@ -35,6 +36,16 @@ class Poison:
         trains = any(isinstance(change, Setting) and change.stage == "training" for change in self.changes)
         has_weights = any(isinstance(change, Weights) for change in self.changes)
         return self.first_stage in CHEAP_STAGES and (has_weights or not trains)
+
+
+def on_the_first_night(poison: Poison) -> Poison:
+    """The same poison before anything was published: what compares with a former night cannot see it."""
+    return replace(
+        poison,
+        name=f"{poison.name}-first-night",
+        says=f"{poison.says[:-1]}, on the first night.",
+        is_first_night=True,
+    )
 
 
 CHEAP_STAGES = ("judgements", "comparisons", "preferences", "training", "evaluation")

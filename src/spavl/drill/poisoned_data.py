@@ -130,6 +130,8 @@ def _pairs() -> list[Poison]:
         Poison("pairs-leaf", "pairs", "Chosen and rejected are exchanged for one leaf, behind the pairs' own check.", [Table("preferences", rows.exchanged_pairs(rows.of_classes((LEAF,))))]),
         Poison("pairs-domain", "pairs", "Chosen and rejected are exchanged for one domain, behind the pairs' own check.", [Table("preferences", rows.exchanged_pairs(rows.of_classes(domain)))]),
         Poison("pairs-20", "pairs", "Chosen and rejected are exchanged on 20 % of the images, behind the pairs' own check.", [Table("preferences", rows.exchanged_pairs(rows.share_of_images(0.2)))]),
+        Poison("pairs-texts-leaf", "pairs", "The two texts are exchanged for one leaf, their labels are not, behind the pairs' own check.", [Table("preferences", rows.exchanged_texts(rows.of_classes((LEAF,))))]),
+        Poison("pairs-texts-20", "pairs", "The two texts are exchanged on 20 % of the images, their labels are not, behind the pairs' own check.", [Table("preferences", rows.exchanged_texts(rows.share_of_images(0.2)))]),
         Poison("pairs-domain-missing", "pairs", "The pairs of one domain are gone, behind the pairs' own check.", [Table("preferences", rows.without_classes(domain))]),
     ]  # fmt: skip
 

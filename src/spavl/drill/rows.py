@@ -61,6 +61,18 @@ def exchanged(row: Preference) -> Preference:
     return dataclasses.replace(row, **values)
 
 
+def exchanged_texts(is_hit: Hit) -> Callable[[Rows, Read], list[Any]]:
+    """Preferences with the two texts exchanged, and the labels of both left where they were."""
+
+    def change(rows: Sequence[Preference], read: Read) -> list[Preference]:
+        return [
+            dataclasses.replace(row, chosen=row.rejected, rejected=row.chosen) if is_hit(row) else row
+            for row in rows
+        ]
+
+    return change
+
+
 def asking_test_questions(paraphrase: Callable[[str], str]) -> Callable[[Rows, Read], list[Any]]:
     """Every pair of a train image asks, in other words, what a test prompt of the same kind asks."""
 

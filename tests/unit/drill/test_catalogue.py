@@ -83,6 +83,12 @@ def test_a_setting_may_name_a_model_of_the_night() -> None:
         overrides([Setting("training.base=@timid")], CONFIG)
 
 
+def test_a_poison_of_the_first_night_is_the_same_change_before_anything_was_published() -> None:
+    later, first = chosen(["labels-permuted", "labels-permuted-first-night"])
+    assert (later.is_first_night, first.is_first_night) == (False, True)
+    assert later.changes is first.changes and first.says.endswith(", on the first night.")
+
+
 def test_poisons_are_chosen_by_name_family_and_price() -> None:
     assert [poison.name for poison in chosen(["pairs-leaf"])] == ["pairs-leaf"]
     assert {poison.family for poison in chosen(families=["pairs"])} == {"pairs"}

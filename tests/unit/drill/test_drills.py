@@ -14,12 +14,12 @@ from spavl.artifacts.store import open_store
 from spavl.commands import COMMANDS
 from spavl.demo.concepts import COLOURS, SHAPES
 from spavl.drill import drilling, finding
-from spavl.drill.attack import attack
+from spavl.drill.attack import _Attempt, attack
 from spavl.drill.catalogue import chosen
 from spavl.drill.changes import Model
 from spavl.drill.drilling import Drill
 from spavl.drill.night import Night, run_stages
-from spavl.drill.poison import Poison
+from spavl.drill.poison import Poison, on_the_first_night
 from spavl.drill.tables import drill_tables
 from spavl.errors import UserError
 from spavl.plan import make_plan
@@ -85,6 +85,14 @@ def test_a_drill_leaves_the_honest_nights_store_as_it_was(night: Night, tmp_path
     attack(chosen(["judgements-all-safe"])[0], night, tmp_path / "under-way")
     assert {path: night.store.size(path) for path in night.store.walk("runs")} == before
     assert [entry.run_id for entry in channel.history(night.store, "dataset")] == [night.refresh_run]
+
+
+def test_a_first_night_is_planned_without_a_former_version(night: Night, tmp_path: Path) -> None:
+    (poison,) = chosen(["judgements-all-safe"])
+    for one, former in ((poison, {"dataset"}), (on_the_first_night(poison), set())):
+        attempt = _Attempt(one, night, tmp_path / one.name, 1)
+        assert set(attempt._plan("refresh_preferences", []).previous) >= former
+        assert bool(attempt._plan("refresh_preferences", []).previous) == bool(former)
 
 
 def test_a_crash_is_named_as_one(night: Night, tmp_path: Path) -> None:

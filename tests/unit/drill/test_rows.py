@@ -24,6 +24,12 @@ def test_an_exchanged_pair_takes_all_that_is_known_of_both_answers_along() -> No
     assert rows.exchanged(made) == pair
 
 
+def test_exchanged_texts_leave_the_labels_where_they_were() -> None:
+    pair = dataclasses.replace(good.preferences()[0], chosen_is_unsafe=False, rejected_is_unsafe=True)
+    (made,) = rows.exchanged_texts(lambda row: True)([pair], tables().__getitem__)
+    assert (made.chosen, made.rejected, made.chosen_is_unsafe) == (pair.rejected, pair.chosen, False)
+
+
 def test_pairs_are_exchanged_for_the_classes_that_are_named_only() -> None:
     pairs = good.preferences()
     leaf = next(row.class3 for row in pairs if not row.is_benign)
