@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -63,9 +64,9 @@ def test_a_misspelt_expectation_stops_the_night_before_it_starts(tmp_path: Path)
     from spavl.validation import suites_folder
 
     suites = tmp_path / "expectations"
-    suites.mkdir()
-    for path in suites_folder().glob("*.yaml"):
-        (suites / path.name).write_text(
+    shutil.copytree(suites_folder(), suites)
+    for path in suites.glob("*.yaml"):
+        path.write_text(
             path.read_text().replace("expect_column_values_to_be_unique", "expect_column_values_to_be_uniqe")
         )
     profile = write_profile(tmp_path, num_per_leaf=0, num_per_benign=1)
