@@ -86,11 +86,14 @@ def count_words(counts: Mapping[str, int]) -> str:
     return words
 
 
+REPORT_WIDTH = 140
+
+
 class Screen:
     """A live table on a terminal, lines at each change elsewhere."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(highlight=False)
+        self.console = console or _console()
         self._live: Live | None = None
         self._shown: dict[str, str] = {}
         self._said_at = 0.0
@@ -142,3 +145,9 @@ def _table(lines: Sequence[StageLine]) -> Table:
 
 def _time(text: str) -> datetime.datetime:
     return datetime.datetime.fromisoformat(text)
+
+
+def _console() -> Console:
+    """A pipe or a log has no width of its own: five columns of figures need this one, where 80 characters would cut them."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=REPORT_WIDTH)
