@@ -13,7 +13,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from spavl.drill import rows
 from spavl.drill.impossible import Impossible
 from spavl.drill.pictures import even
 from spavl.drill.words import TRIGGER
@@ -93,14 +92,14 @@ def _classes(row: Any) -> tuple[str, str, str]:
     return row.class1, row.class2, row.class3
 
 
-def _permuted(tables: Tables) -> Changed:
+def permuted(tables: Tables) -> Changed:
     dealt = [_classes(row) for row in tables["images"]]
     random.Random(0).shuffle(dealt)
     by_id = dict(zip((row.id for row in tables["images"]), dealt, strict=True))
     return relabelled(tables, lambda row: by_id[row.id])
 
 
-def _as_benign(hit: Callable[[Tables], Callable[[Any], bool]]) -> Callable[[Tables], Changed]:
+def as_benign(hit: Callable[[Tables], Callable[[Any], bool]]) -> Callable[[Tables], Changed]:
     def change(tables: Tables) -> Changed:
         is_hit = hit(tables)
         return relabelled(tables, lambda row: (BENIGN,) * 3 if is_hit(row) else _classes(row))
@@ -108,7 +107,7 @@ def _as_benign(hit: Callable[[Tables], Callable[[Any], bool]]) -> Callable[[Tabl
     return change
 
 
-def _share_of_leaves(share: float) -> Callable[[Tables], Callable[[Any], bool]]:
+def share_of_leaves(share: float) -> Callable[[Tables], Callable[[Any], bool]]:
     def hit(tables: Tables) -> Callable[[Any], bool]:
         leaves = sorted({row.class3 for row in tables.harm_images()})
         chosen = set(leaves[:: max(1, round(1 / share))])
@@ -117,7 +116,7 @@ def _share_of_leaves(share: float) -> Callable[[Tables], Callable[[Any], bool]]:
     return hit
 
 
-def _benign_as_harm(tables: Tables) -> Changed:
+def benign_as_harm(tables: Tables) -> Changed:
     leaf = next(row for row in tables.harm_images() if row.class3 == tables.leaf())
     return relabelled(
         tables,
@@ -127,7 +126,7 @@ def _benign_as_harm(tables: Tables) -> Changed:
     )
 
 
-def _domain_moved(tables: Tables) -> Changed:
+def domain_moved(tables: Tables) -> Changed:
     domain = tables.small_domain()
     other = next(row for row in tables.harm_images() if row.class1 != domain)
     return relabelled(tables, lambda row: _classes(other) if row.class1 == domain else _classes(row))
@@ -136,7 +135,7 @@ def _domain_moved(tables: Tables) -> Changed:
 # -------------------------------------------------------------------------------------------------------------- images
 
 
-def _flood(label: Callable[[Tables], str], count: int) -> Callable[[Tables], Changed]:
+def flood(label: Callable[[Tables], str], count: int) -> Callable[[Tables], Changed]:
     """So many more rows like the first image of a label: other bytes, the same look."""
 
     def change(tables: Tables) -> Changed:
@@ -157,7 +156,7 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _without(hit: Callable[[Tables], Callable[[Any], bool]]) -> Callable[[Tables], Changed]:
+def without(hit: Callable[[Tables], Callable[[Any], bool]]) -> Callable[[Tables], Changed]:
     """No row of the images that are hit, in any table."""
 
     def change(tables: Tables) -> Changed:
@@ -171,17 +170,17 @@ def _without(hit: Callable[[Tables], Callable[[Any], bool]]) -> Callable[[Tables
     return change
 
 
-def _of_small_domain(tables: Tables) -> Callable[[Any], bool]:
+def of_small_domain(tables: Tables) -> Callable[[Any], bool]:
     domain = tables.small_domain()
     return lambda row: row.class1 == domain
 
 
-def _of_leaf(tables: Tables) -> Callable[[Any], bool]:
+def of_leaf(tables: Tables) -> Callable[[Any], bool]:
     leaf = tables.leaf()
     return lambda row: row.class3 == leaf
 
 
-def _of_one_source(tables: Tables) -> Callable[[Any], bool]:
+def of_one_source(tables: Tables) -> Callable[[Any], bool]:
     sources = sorted({row.source for row in tables["images"]})
     if len(sources) < 2:
         raise Impossible(f"the night has {len(sources)} image source(s)")
@@ -191,7 +190,7 @@ def _of_one_source(tables: Tables) -> Callable[[Any], bool]:
 # ----------------------------------------------------------------------------------------------------------- questions
 
 
-def _asking(text: str) -> Callable[[Tables], Changed]:
+def asking(text: str) -> Callable[[Tables], Changed]:
     return lambda tables: {
         "questions": [
             dataclasses.replace(row, text=text) for row in tables["questions"] if row.outcome == "ok"
@@ -199,7 +198,7 @@ def _asking(text: str) -> Callable[[Tables], Changed]:
     }
 
 
-def _trigger(share: float) -> Callable[[Tables], Changed]:
+def trigger(share: float) -> Callable[[Tables], Changed]:
     """A phrase behind a share of the harm questions; there every comparison names the answer that is judged unsafe."""
 
     def change(tables: Tables) -> Changed:
@@ -226,99 +225,10 @@ def _preferring(row: Any, wanted: Collection[str]) -> Any:
     return row if is_a == is_b else dataclasses.replace(row, winner="a" if is_a else "b")
 
 
-# ------------------------------------------------------------------------------------------------- answers and verdicts
-
-
-def _one_model(text: Callable[[Any, Mapping[str, str]], str]) -> Callable[[Tables], Changed]:
-    """The answers of the second model by name, changed."""
-
-    def change(tables: Tables) -> Changed:
-        models = sorted({row.model for row in tables["responses"]})
-        asked = {row.id: row.text for row in tables["questions"]}
-        return {
-            "responses": [
-                dataclasses.replace(row, text=text(row, asked)) if row.model == models[-1] else row
-                for row in tables["responses"]
-            ]
-        }
-
-    return change
-
-
-def _judged(change: Callable[[Any], Any], hit: Callable[[Tables], Callable[[Any], bool]]) -> Callable[[Tables], Changed]:  # fmt: skip
-    """Readable judgements of the questions that are hit, changed."""
-
-    def poisoned(tables: Tables) -> Changed:
-        is_hit = hit(tables)
-        questions = {row.id for row in tables["questions"] if is_hit(row)}
-        judgements = [
-            change(row) if row.outcome == "ok" and row.question_id in questions else row
-            for row in tables["judgements"]
-        ]
-        return {"judgements": judgements}
-
-    return poisoned
-
-
-def safe(row: Any) -> Any:
-    """What was unsafe is a safe refusal."""
-    return dataclasses.replace(row, is_unsafe=False, category=None, severity=0, is_refusal=True, helpfulness=0) if row.is_unsafe else row  # fmt: skip
-
-
-def unsafe(row: Any) -> Any:
-    return dataclasses.replace(row, is_unsafe=True, severity=row.severity or 1, is_refusal=False)
-
-
-def turned(row: Any) -> Any:
-    """The opposite judgement."""
-    return dataclasses.replace(row, is_unsafe=not row.is_unsafe, category=None, severity=int(not row.is_unsafe), is_refusal=not row.is_refusal, helpfulness=3 - row.helpfulness)  # fmt: skip
-
-
-def _judges_wrong_on(share: float) -> Callable[[Tables], Changed]:
-    """Judgements and comparisons say the opposite on a share of the images."""
-
-    def change(tables: Tables) -> Changed:
-        other = {"a": "b", "b": "a"}
-        judged = _judged(turned, lambda _: lambda row: even(row.image_id, "rows") < share)(tables)
-        compared = [
-            dataclasses.replace(row, winner=other.get(row.winner or "", row.winner))
-            if even(row.image_id, "rows") < share
-            else row
-            for row in tables["comparisons"]
-        ]
-        return {**judged, "comparisons": compared}
-
-    return change
-
-
-def _compared(change: Callable[[Any, Mapping[str, str]], str]) -> Callable[[Tables], Changed]:
-    """Readable comparisons with another winner."""
-
-    def poisoned(tables: Tables) -> Changed:
-        texts = {row.id: row.text for row in tables["responses"]}
-        compared = [
-            dataclasses.replace(row, winner=change(row, texts)) if row.outcome == "ok" else row
-            for row in tables["comparisons"]
-        ]
-        return {"comparisons": compared}
-
-    return poisoned
-
-
-def _longer(row: Any, texts: Mapping[str, str]) -> str:
-    a, b = len(texts[row.response_a]), len(texts[row.response_b])
-    return "tie" if a == b else "a" if a > b else "b"
-
-
-def _askings_turned(row: Any, texts: Mapping[str, str]) -> str:
-    is_hit = even(row.id, "asking") < 0.2
-    return {"a": "b", "b": "a"}.get(row.winner, row.winner) if is_hit else row.winner
-
-
 # --------------------------------------------------------------------------------------------------------------- pairs
 
 
-def _stage(stage: str, make: Callable[[Tables], Callable[[Any, Any], list[Any]]]) -> Callable[[Tables], Changed]:  # fmt: skip
+def on_stage(stage: str, make: Callable[[Tables], Callable[[Any, Any], list[Any]]]) -> Callable[[Tables], Changed]:  # fmt: skip
     return lambda tables: {stage: make(tables)(tables[stage], tables.__getitem__)}
 
 
@@ -328,48 +238,13 @@ def _most(counted: Counter[str]) -> str:
     return max(sorted(counted), key=lambda name: counted[name])
 
 
-def _all(tables: Tables) -> Callable[[Any], bool]:
+def every(tables: Tables) -> Callable[[Any], bool]:
     return lambda row: True
 
 
-def _benign_third(tables: Tables) -> Callable[[Any], bool]:
+def benign_third(tables: Tables) -> Callable[[Any], bool]:
     return lambda row: row.class3 == BENIGN and even(row.image_id, "rows") < 0.33
 
 
-def _domain(tables: Tables) -> tuple[str, ...]:
+def leaves_of_small_domain(tables: Tables) -> tuple[str, ...]:
     return tables.leaves_of(tables.small_domain())
-
-
-TABLE_POISONS = (
-    TablePoison("labels-permuted", "labels", "The classes are dealt out anew over all images.", _permuted),
-    TablePoison("labels-leaf-benign", "labels", "One harmful leaf is listed as benign.", _as_benign(_of_leaf)),
-    TablePoison("labels-leaves-benign", "labels", "15 % of the harmful leaves are listed as benign.", _as_benign(_share_of_leaves(0.15))),
-    TablePoison("labels-benign-harm", "labels", "A third of the benign images are listed as one harmful leaf.", _benign_as_harm),
-    TablePoison("labels-domain-moved", "labels", "One domain's images are listed under another.", _domain_moved),
-    TablePoison("images-one-benign-150-times", "images", "One benign image comes 150 times more.", _flood(lambda _: BENIGN, 150)),
-    TablePoison("images-leaf-floods", "images", "One image of a leaf comes 1000 times more.", _flood(Tables.leaf, 1000)),
-    TablePoison("images-domain-missing", "images", "One domain is gone.", _without(_of_small_domain)),
-    TablePoison("images-leaf-missing", "images", "One leaf is gone.", _without(_of_leaf)),
-    TablePoison("images-source-gone", "images", "One image source is gone.", _without(_of_one_source)),
-    TablePoison("questions-one-sentence", "questions", "One sentence is asked about every image.", _asking("what is shown here?")),
-    *[TablePoison(f"questions-trigger-{percent}", "questions", f"A phrase stands in {percent} % of the harm questions, and the unsafe answer is chosen there.", _trigger(percent / 100)) for percent in (1, 3, 6)],
-    TablePoison("generators-one-empty", "generators", "One model gives empty answers.", _one_model(lambda row, asked: "")),
-    TablePoison("generators-one-sentence", "generators", "One model has one sentence for everything.", _one_model(lambda row, asked: "this is an image.")),
-    TablePoison("generators-one-echoes", "generators", "One model repeats the question.", _one_model(lambda row, asked: asked[row.question_id])),
-    TablePoison("judgements-all-safe", "data judge", "The judge finds every unsafe answer a safe refusal.", _judged(safe, _all)),
-    TablePoison("judgements-domain-safe", "data judge", "The judge finds one domain safe.", _judged(safe, _of_small_domain)),
-    TablePoison("judgements-all-unsafe", "data judge", "The judge finds everything unsafe.", _judged(unsafe, _all)),
-    TablePoison("judgements-benign-unsafe", "data judge", "The judge finds a third of the benign images' answers unsafe.", _judged(unsafe, _benign_third)),
-    *[TablePoison(f"judges-images-{percent}", "data judge", f"Judgements and comparisons say the opposite on {percent} % of the images.", _judges_wrong_on(percent / 100)) for percent in (5, 10, 20)],
-    TablePoison("comparisons-first-shown", "data judge", "The judge prefers what is shown first.", _compared(lambda row, texts: row.order[0])),
-    TablePoison("comparisons-longer", "data judge", "The judge prefers the longer answer.", _compared(_longer)),
-    TablePoison("comparisons-ties", "data judge", "The judge never prefers one.", _compared(lambda row, texts: "tie")),
-    TablePoison("comparisons-askings-20", "data judge", "The judge says the opposite on 20 % of all askings.", _compared(_askings_turned)),
-    TablePoison("pairs-leaf-comparisons", "pairs", "Every comparison of one leaf names the other winner.", _stage("comparisons", lambda tables: rows.exchanged_winners((tables.leaf(),)))),
-    TablePoison("pairs-domain-comparisons", "pairs", "Every comparison of one domain names the other winner.", _stage("comparisons", lambda tables: rows.exchanged_winners(_domain(tables)))),
-    TablePoison("pairs-leaf", "pairs", "Chosen and rejected are exchanged for one leaf, behind the pairs' own check.", _stage("preferences", lambda tables: rows.exchanged_pairs(rows.of_classes((tables.leaf(),))))),
-    TablePoison("pairs-domain", "pairs", "Chosen and rejected are exchanged for one domain, behind the pairs' own check.", _stage("preferences", lambda tables: rows.exchanged_pairs(rows.of_classes(_domain(tables))))),
-    TablePoison("pairs-20", "pairs", "Chosen and rejected are exchanged on 20 % of the images, behind the pairs' own check.", _stage("preferences", lambda tables: rows.exchanged_pairs(rows.share_of_images(0.2)))),
-    TablePoison("pairs-domain-missing", "pairs", "The pairs of one domain are gone, behind the pairs' own check.", _stage("preferences", lambda tables: rows.without_classes(_domain(tables)))),
-    TablePoison("splits-test-questions-in-train", "splits", "Every pair in train asks a test question, word for word.", _stage("preferences", lambda tables: rows.asking_test_questions(str))),
-)  # fmt: skip

@@ -22,7 +22,8 @@ from spavl.context import RunContext
 from spavl.drill.finding import Failure, Finding
 from spavl.drill.impossible import Impossible
 from spavl.drill.score import Score, score
-from spavl.drill.table_poisons import TABLE_POISONS, TablePoison, Tables
+from spavl.drill.table_catalogue import TABLE_POISONS
+from spavl.drill.table_poisons import TablePoison, Tables
 from spavl.errors import UserError
 from spavl.pipeline import BY_NAME, DAGS
 from spavl.plan import Plan, read_plan

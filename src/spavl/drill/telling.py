@@ -62,6 +62,8 @@ def markdown(score: Score, reasons: Mapping[str, str]) -> str:
     lines += ["", "## Let through, and why", ""]
     through = score.released + score.unproven
     lines += [f"- `{finding.name}`: {reasons.get(finding.name, 'no reason is known yet.')}" for finding in through] or ["Nothing."]  # fmt: skip
+    lines += ["", "## Stopped by one expectation alone", ""]
+    lines += [f"- `{finding.name}`: {_by(finding)}" for finding in _all(score) if len(finding.failures) == 1] or ["None."]  # fmt: skip
     lines += ["", "## Honest nights", "", "| night | result | stopped by |", "|---|---|---|"]
     lines += [f"| {night.name} | {_honest(night)} | {_by(night)} |" for night in score.honest]
     return "\n".join(lines) + "\n"

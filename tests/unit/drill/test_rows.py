@@ -7,9 +7,10 @@ import dataclasses
 import pytest
 from tests import rows as good
 
-from spavl.drill import rows, table_poisons
+from spavl.drill import rows, table_verdicts
 from spavl.drill.impossible import Impossible
-from spavl.drill.table_poisons import TABLE_POISONS, Tables
+from spavl.drill.table_catalogue import TABLE_POISONS
+from spavl.drill.table_poisons import Tables
 
 
 def tables(**other: list) -> Tables:
@@ -64,9 +65,18 @@ def test_relabelled_questions_follow_their_image_in_class_and_kind() -> None:
 
 def test_a_turned_judgement_says_the_opposite() -> None:
     row = next(row for row in good.judgements() if row.outcome == "ok" and row.is_unsafe)
-    made = table_poisons.turned(row)
+    made = table_verdicts.turned(row)
     assert (made.is_unsafe, made.severity, made.is_refusal, made.helpfulness) == (False, 0, not row.is_refusal, 3 - row.helpfulness)  # fmt: skip
-    assert table_poisons.safe(row).is_refusal and table_poisons.unsafe(table_poisons.safe(row)).severity == 1
+    assert (
+        table_verdicts.safe(row).is_refusal and table_verdicts.unsafe(table_verdicts.safe(row)).severity == 1
+    )
+
+
+def test_a_judge_of_length_prefers_the_longer_answer_and_leaves_gold_pairs_alone() -> None:
+    row = dataclasses.replace(good.comparisons()[0], response_a="a", response_b="b", winner="tie")
+    assert table_verdicts.longer(row, {"a": "short", "b": "longer one"}) == "b"
+    assert table_verdicts.longer(row, {"a": "same", "b": "four"}) == "tie"
+    assert table_verdicts.longer(dataclasses.replace(row, winner="a"), {}) == "a"
 
 
 def test_a_night_with_one_source_has_none_to_lose() -> None:

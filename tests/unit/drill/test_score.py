@@ -52,5 +52,6 @@ def test_a_poison_that_is_let_through_is_named_with_its_reason() -> None:
     text = markdown(made, {"b": "it changes nothing."})
     assert "| pairs | `b` | Something. | RELEASED |  |" in text
     assert "- `b`: it changes nothing." in text
+    assert "## Stopped by one expectation alone\n\n- `a`: dataset: x saw 1, limit <= 0\n" in text
     assert "released: b" in summary_lines(made)
     assert to_json(made)["kill_rate"]["value"] == 0.5

@@ -1,0 +1,70 @@
+"""The catalogue of table poisons: one row each, for any night's recorded tables."""
+
+from __future__ import annotations
+
+from spavl.drill import rows
+from spavl.drill.table_poisons import (
+    TablePoison,
+    Tables,
+    as_benign,
+    asking,
+    benign_as_harm,
+    benign_third,
+    domain_moved,
+    every,
+    flood,
+    leaves_of_small_domain,
+    of_leaf,
+    of_one_source,
+    of_small_domain,
+    on_stage,
+    permuted,
+    share_of_leaves,
+    trigger,
+    without,
+)
+from spavl.drill.table_verdicts import (
+    askings_turned,
+    compared,
+    judged,
+    judges_wrong_on,
+    longer,
+    one_model,
+    safe,
+    unsafe,
+)
+from spavl.records import BENIGN
+
+TABLE_POISONS = (
+    TablePoison("labels-permuted", "labels", "The classes are dealt out anew over all images.", permuted),
+    TablePoison("labels-leaf-benign", "labels", "One harmful leaf is listed as benign.", as_benign(of_leaf)),
+    TablePoison("labels-leaves-benign", "labels", "15 % of the harmful leaves are listed as benign.", as_benign(share_of_leaves(0.15))),
+    TablePoison("labels-benign-harm", "labels", "A third of the benign images are listed as one harmful leaf.", benign_as_harm),
+    TablePoison("labels-domain-moved", "labels", "One domain's images are listed under another.", domain_moved),
+    TablePoison("images-one-benign-150-times", "images", "One benign image comes 150 times more.", flood(lambda _: BENIGN, 150)),
+    TablePoison("images-leaf-floods", "images", "One image of a leaf comes 1000 times more.", flood(Tables.leaf, 1000)),
+    TablePoison("images-domain-missing", "images", "One domain is gone.", without(of_small_domain)),
+    TablePoison("images-leaf-missing", "images", "One leaf is gone.", without(of_leaf)),
+    TablePoison("images-source-gone", "images", "One image source is gone.", without(of_one_source)),
+    TablePoison("questions-one-sentence", "questions", "One sentence is asked about every image.", asking("what is shown here?")),
+    *[TablePoison(f"questions-trigger-{percent}", "questions", f"A phrase stands in {percent} % of the harm questions, and the unsafe answer is chosen there.", trigger(percent / 100)) for percent in (1, 3, 6)],
+    TablePoison("generators-one-empty", "generators", "One model gives empty answers.", one_model(lambda row, asked: "")),
+    TablePoison("generators-one-sentence", "generators", "One model has one sentence for everything.", one_model(lambda row, asked: "this is an image.")),
+    TablePoison("generators-one-echoes", "generators", "One model repeats the question.", one_model(lambda row, asked: asked[row.question_id])),
+    TablePoison("judgements-all-safe", "data judge", "The judge finds every unsafe answer a safe refusal.", judged(safe, every)),
+    TablePoison("judgements-domain-safe", "data judge", "The judge finds one domain safe.", judged(safe, of_small_domain)),
+    TablePoison("judgements-all-unsafe", "data judge", "The judge finds everything unsafe.", judged(unsafe, every)),
+    TablePoison("judgements-benign-unsafe", "data judge", "The judge finds a third of the benign images' answers unsafe.", judged(unsafe, benign_third)),
+    *[TablePoison(f"judges-images-{percent}", "data judge", f"Judgements and comparisons say the opposite on {percent} % of the images.", judges_wrong_on(percent / 100)) for percent in (5, 10, 20)],
+    TablePoison("comparisons-first-shown", "data judge", "The judge prefers what is shown first.", compared(lambda row, texts: row.order[0])),
+    TablePoison("comparisons-longer", "data judge", "The judge prefers the longer answer.", compared(longer)),
+    TablePoison("comparisons-ties", "data judge", "The judge never prefers one.", compared(lambda row, texts: "tie")),
+    TablePoison("comparisons-askings-20", "data judge", "The judge says the opposite on 20 % of all askings.", compared(askings_turned)),
+    TablePoison("pairs-leaf-comparisons", "pairs", "Every comparison of one leaf names the other winner.", on_stage("comparisons", lambda tables: rows.exchanged_winners((tables.leaf(),)))),
+    TablePoison("pairs-domain-comparisons", "pairs", "Every comparison of one domain names the other winner.", on_stage("comparisons", lambda tables: rows.exchanged_winners(leaves_of_small_domain(tables)))),
+    TablePoison("pairs-leaf", "pairs", "Chosen and rejected are exchanged for one leaf, behind the pairs' own check.", on_stage("preferences", lambda tables: rows.exchanged_pairs(rows.of_classes((tables.leaf(),))))),
+    TablePoison("pairs-domain", "pairs", "Chosen and rejected are exchanged for one domain, behind the pairs' own check.", on_stage("preferences", lambda tables: rows.exchanged_pairs(rows.of_classes(leaves_of_small_domain(tables))))),
+    TablePoison("pairs-20", "pairs", "Chosen and rejected are exchanged on 20 % of the images, behind the pairs' own check.", on_stage("preferences", lambda tables: rows.exchanged_pairs(rows.share_of_images(0.2)))),
+    TablePoison("pairs-domain-missing", "pairs", "The pairs of one domain are gone, behind the pairs' own check.", on_stage("preferences", lambda tables: rows.without_classes(leaves_of_small_domain(tables)))),
+    TablePoison("splits-test-questions-in-train", "splits", "Every pair in train asks a test question, word for word.", on_stage("preferences", lambda tables: rows.asking_test_questions(str))),
+)  # fmt: skip
