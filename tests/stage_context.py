@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import dataclasses
+import functools
 import json
 import shutil
 import tempfile
@@ -16,11 +17,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from spavl import records
+from spavl.artifacts.engine import Engine
+from spavl.artifacts.parts import Table, in_batches, table_of, write_parts
 from spavl.artifacts.record import Record
 from spavl.artifacts.store import Store
 from spavl.config import Config, Section
-from spavl.records import stable_hash
-from spavl.stage import Chunk, Sealed, WorkItem
+from spavl.pipeline import BY_NAME
+from spavl.records import arrow_schema, stable_hash, to_table
+from spavl.stage import Chunk, Derived, Items, Sealed, WorkItem
 
 
 def _scratch_folder() -> Path:
@@ -28,6 +33,62 @@ def _scratch_folder() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="spavl-test-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
+
+
+class FakeAnswered(list):
+    """`spavl.stage.Answered` over row objects; it is also the list of the rows of "table"."""
+
+    def __init__(self, tables: FakeTables, rows: Mapping[str, Sequence[Any]], row_type: type) -> None:
+        super().__init__(rows.get("table", ()))
+        self._tables, self._rows, self._type = tables, rows, row_type
+
+    def num_rows(self, table: str = "table") -> int:
+        return len(self._rows.get(table, ()))
+
+    def rows(self, table: str = "table") -> list[Any]:
+        return list(self._rows.get(table, ()))
+
+    def relation(self, table: str = "table") -> Any:
+        return self._tables.view(f"answered_{table}", to_table(self.rows(table), self._type))
+
+
+class FakeTables:
+    """`spavl.stage.Tables` over the rows that the test gives, and over the records of a former run."""
+
+    def __init__(self, context: FakeContext) -> None:
+        self._context = context
+        self.engine = Engine(context.store, context.scratch, context.scratch / "cache")
+
+    def open(self, stage: str, name: str = "table", *, view: str | None = None) -> Any:
+        if name == "table":
+            row_type = getattr(records, BY_NAME[stage].writes)
+            return self.engine.view(view or stage, to_table(self._context.rows(stage), row_type))
+        table = table_of(self._context.record(stage), name)
+        return self.engine.view(view or stage, self.engine.relation_of(table))
+
+    def former(self, stage: str, name: str = "table", *, view: str | None = None) -> Any:
+        record = self._context.previous(stage)
+        if record is None or name not in record.tables:
+            return None
+        table = table_of(record, name)
+        return self.engine.view(
+            view or f"former_{stage}", self.engine.relation_of(table, getattr(records, table.row_type))
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.engine, name)
+
+
+def former_record(
+    store: Store, stage: str, rows: Mapping[str, Sequence[Any]], run_id: str = "20251231-former"
+) -> Record:
+    """The record of a former run, its tables written: name -> rows, none empty."""
+    tables = {}
+    for name, of_table in rows.items():
+        row_type = type(of_table[0])
+        parts = write_parts(store, stage, arrow_schema(row_type), in_batches(of_table, row_type))
+        tables[name] = Table(row_type.__name__, len(of_table), parts).to_json()
+    return Record(run_id, stage, "former", "2025-12-31T00:00:00Z", "test", {}, {}, tables)
 
 
 @dataclass
@@ -47,6 +108,10 @@ class FakeContext:
     run_id: str = "20260101-test"
     scratch: Path = field(default_factory=_scratch_folder)
     progress_calls: list[tuple[int, int, str]] = field(default_factory=list)
+
+    @functools.cached_property
+    def tables(self) -> FakeTables:
+        return FakeTables(self)
 
     def section(self) -> Section:
         return getattr(self.config, self.stage)
@@ -98,13 +163,48 @@ def work_rows(
     return rows
 
 
+def items_of(ctx: FakeContext, prepared: Any) -> list[WorkItem]:
+    """What `prepare` gave, as WorkItems in the order of the list."""
+    if not isinstance(prepared, Items):
+        return list(prepared)
+    relation = prepared.relation.order(", ".join(f'"{name}"' for name in prepared.order))
+    items = []
+    for row in relation.to_arrow_table().to_pylist():
+        id, group, table = row.pop("id"), row.pop("group"), row.pop("table", "table")
+        items.append(WorkItem(id, group, row, table))
+    return items
+
+
 def run_stage(module: ModuleType, ctx: FakeContext, chunk_size: int = 16) -> Sealed:
-    """prepare → chunks → work → seal in this process; a stage without `prepare` is sealed alone."""
-    rows: list[Any] = []
+    """prepare → chunks → work → seal in this process; a stage without `prepare` is sealed alone.
+
+    The rows of the result are row objects, however the stage made them.
+    """
+    by_table: dict[str, list[Any]] = {}
+    part_type = getattr(module, "PART", module.TABLE)
     if hasattr(module, "prepare"):
-        items = module.prepare(ctx)
-        order = {item.id: number for number, item in enumerate(items)}
-        rows = sorted(work_rows(module, ctx, items, chunk_size), key=lambda row: order[row.id])
-    sealed = module.seal(ctx, rows)
-    assert all(type(row) is module.TABLE for row in sealed.rows)
-    return sealed
+        items = items_of(ctx, module.prepare(ctx))
+        place = {item.id: (number, item.table) for number, item in enumerate(items)}
+        rows = sorted(work_rows(module, ctx, items, chunk_size), key=lambda row: place[row.id][0])
+        for row in rows:
+            by_table.setdefault(place[row.id][1], []).append(row)
+    sealed = module.seal(ctx, FakeAnswered(ctx.tables, by_table, part_type))
+    return as_rows(ctx, module, sealed, by_table)
+
+
+def as_rows(
+    ctx: FakeContext, module: ModuleType, sealed: Sealed, answered: Mapping[str, list[Any]]
+) -> Sealed:
+    """The same with row objects in place of relations."""
+    rows = sealed.rows
+    if rows is None:
+        rows = answered.get("table", [])
+    elif hasattr(rows, "create_view"):
+        rows = list(ctx.tables.rows(rows, module.TABLE))
+    sides = {
+        name: list(ctx.tables.rows(side.relation, side.row_type)) if isinstance(side, Derived) else side
+        for name, side in sealed.side_tables.items()
+    }
+    sides |= {name: of_table for name, of_table in answered.items() if name != "table"}
+    assert all(type(row) is module.TABLE for row in rows)
+    return dataclasses.replace(sealed, rows=rows, side_tables=sides)

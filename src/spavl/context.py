@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spavl import ranks, records
 from spavl.artifacts import decisions
+from spavl.artifacts.parts import table_of
 from spavl.artifacts.record import Record, read_record, read_rows
 from spavl.artifacts.store import Store
-from spavl.config import Config, Section
+from spavl.config import Config, Section, spavl_home
 from spavl.errors import UserError
 from spavl.pipeline import BY_NAME
 from spavl.plan import Plan
+
+if TYPE_CHECKING:
+    from spavl.artifacts.engine import Engine, Relation
 
 log = logging.getLogger("spavl")
 PROGRESS_EVERY_S = 2.0
@@ -34,6 +39,10 @@ class RunContext:
         self._stage = stage
         self._rows: dict[str, list[Any]] = {}
         self._progress = Progress(stage)
+
+    @functools.cached_property
+    def tables(self) -> RunTables:
+        return RunTables(self)
 
     def section(self) -> Section:
         return getattr(self.config, self._stage)
@@ -92,6 +101,42 @@ class RunContext:
     def progress(self, done: int, total: int, note: str = "") -> None:
         if ranks.rank() == 0:
             self._progress(done, total, note)
+
+
+class RunTables:
+    """`spavl.stage.Tables` of one step: opened when a stage asks for the first table."""
+
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
+
+    @functools.cached_property
+    def engine(self) -> Engine:
+        from spavl.artifacts.engine import Engine
+
+        limits = self._context.config.tables
+        return Engine(
+            self._context.store,
+            self._context.scratch,
+            spavl_home() / "cache" / "parts",
+            memory_limit_mb=limits.memory_limit_mb,
+            num_threads=limits.num_threads,
+        )
+
+    def open(self, stage: str, name: str = "table", *, view: str | None = None) -> Relation:
+        row_type = getattr(records, BY_NAME[stage].writes) if name == "table" else None
+        table = table_of(self._context.record(stage), name)
+        return self.engine.view(view or stage, self.engine.relation_of(table, row_type))
+
+    def former(self, stage: str, name: str = "table", *, view: str | None = None) -> Relation | None:
+        record = self._context.previous(stage)
+        if record is None or name not in record.tables:
+            return None
+        relation = self.engine.relation_of(table_of(record, name))
+        return self.engine.view(view or f"former_{stage}", relation)
+
+    def __getattr__(self, name: str) -> Any:
+        """view, sql, value, rows and batches are the engine's own."""
+        return getattr(self.engine, name)
 
 
 class Progress:

@@ -13,21 +13,26 @@ class StageInfo(NamedTuple):
     reads: tuple[str, ...]  # the stages whose artifacts it reads
     writes: str  # the row type in records.py
     runs_on: str  # cpu, inference or training
-    is_sharded: bool  # prepare → shards → seal; otherwise seal alone
+    work: str  # rows: shards answer items; checkpoints: it keeps what it has done itself; "": seal alone, no shards
     summary: str
     only_for: str = ""  # a value of training.method: with any other the stage is left out of a run
+
+    @property
+    def is_sharded(self) -> bool:
+        """prepare → shards → seal; otherwise seal alone."""
+        return bool(self.work)
 
 
 STAGES = (
     StageInfo(
-        "images", (), "Image", "cpu", True, "image files that passed ingest, with class, licence and hash"
+        "images", (), "Image", "cpu", "rows", "image files that passed ingest, with class, licence and hash"
     ),
     StageInfo(
         "questions",
         ("images",),
         "Question",
         "inference",
-        True,
+        "rows",
         "three kinds of question per image, and benign controls",
     ),
     StageInfo(
@@ -35,7 +40,7 @@ STAGES = (
         ("images", "questions"),
         "Response",
         "inference",
-        True,
+        "rows",
         "every model's answer to every question",
     ),
     StageInfo(
@@ -43,7 +48,7 @@ STAGES = (
         ("images", "questions", "responses"),
         "Judgement",
         "inference",
-        True,
+        "rows",
         "harm, severity, refusal and helpfulness per response",
     ),
     StageInfo(
@@ -51,7 +56,7 @@ STAGES = (
         ("images", "questions", "responses", "judgements"),
         "Comparison",
         "inference",
-        True,
+        "rows",
         "two responses compared in both orders on both axes",
     ),
     StageInfo(
@@ -59,7 +64,7 @@ STAGES = (
         ("images", "questions", "responses", "judgements", "comparisons"),
         "Preference",
         "cpu",
-        False,
+        "",
         "chosen and rejected, with margin and agreement",
     ),
     StageInfo(
@@ -67,7 +72,7 @@ STAGES = (
         ("images", "questions", "preferences"),
         "DatasetRow",
         "cpu",
-        False,
+        "",
         "a dataset version: splits, card, manifest",
     ),
     StageInfo(
@@ -75,7 +80,7 @@ STAGES = (
         ("dataset",),
         "TrainingMetric",
         "training",
-        True,
+        "checkpoints",
         "a reward model for PPO, with its metric history",
         only_for="ppo",
     ),
@@ -84,7 +89,7 @@ STAGES = (
         ("dataset", "reward"),
         "TrainingMetric",
         "training",
-        True,
+        "checkpoints",
         "a checkpoint aligned by DPO or PPO, with its metric history",
     ),
     StageInfo(
@@ -92,7 +97,7 @@ STAGES = (
         ("dataset", "training"),
         "Score",
         "inference",
-        True,
+        "rows",
         "base against aligned on held-out prompts: the release gate",
     ),
     StageInfo(
@@ -100,7 +105,7 @@ STAGES = (
         ("dataset", "training"),
         "BenchmarkScore",
         "inference",
-        True,
+        "rows",
         "base against aligned on attacks, over-refusal and capability: Inspect tasks",
     ),
     StageInfo(
@@ -108,7 +113,7 @@ STAGES = (
         ("dataset", "training", "evaluation", "benchmarks"),
         "ReleaseFile",
         "cpu",
-        False,
+        "",
         "the checkpoint under a channel, with card and manifest",
     ),
 )

@@ -1,22 +1,26 @@
 """What a stage is: the three functions its `stage.py` gives, and the words they are written in.
 
-    prepare(context)                -> list[WorkItem]        what there is to do; sharded stages only
+    prepare(context)                -> Items, or WorkItems   what there is to do; sharded stages only
     work(context, group, chunks)    -> iterator of rows      one row of type PART per item, matched by id, in any order
-    seal(context, rows)             -> Sealed                the rows of all shards become the table that is checked and recorded
+    seal(context, answered)         -> Sealed                the rows of all shards become the table that is checked and recorded
 
 with the constants `PART` and `TABLE` (row types of records.py) and, where it asks models, prompts with a version. The
 runner owns everything else: work list, reuse, chunks, part files, resuming, locks, checks, records. A stage reads nothing
-but its context, and has no clock, no paths of its own and no randomness but seeds from its config.
+but its context, and has no clock, no paths of its own and no randomness but seeds from its config. It reads tables as
+relations (`context.tables`) and makes row objects only of the chunk in hand.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from spavl.artifacts.engine import Relation
     from spavl.artifacts.record import Record
     from spavl.artifacts.store import Store
     from spavl.config import Config, Section
@@ -30,7 +34,16 @@ class WorkItem:
     group: str  # items of one group are done by one process: one per model
     payload: Mapping[str, Any] = field(
         default_factory=dict
-    )  # JSON values: what `work` needs to know, ids not content
+    )  # JSON values: all that `work` needs to make the request, so that a shard opens nothing but its own list
+    table: str = "table"  # where its row goes: the stage's table, or a side table of that name
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """A work list as the engine makes it: columns `id` and `group`, `table` if rows go to a side table too, and the payload's."""
+
+    relation: Relation
+    order: tuple[str, ...]  # the columns that the list is sorted by
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +55,64 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True)
+class Derived:
+    """A side table that the engine makes."""
+
+    relation: Relation
+    row_type: type
+
+
+class Answered(Protocol):
+    """The rows of all shards and the reused ones: exactly one per item of the list, in its order group by group."""
+
+    def num_rows(self, table: str = "table") -> int: ...
+
+    def relation(self, table: str = "table") -> Relation:
+        """Those whose items go to this table."""
+        ...
+
+    def rows(self, table: str = "table") -> list[Any]:
+        """The same as row objects, for stages whose tables are small."""
+        ...
+
+
+class Tables(Protocol):
+    """The tables that a stage reads, as lazy relations. A view is a relation with a name, which SQL refers to."""
+
+    def open(self, stage: str, name: str = "table", *, view: str | None = None) -> Relation:
+        """A table of a stage that this one reads; also a view, named as the stage or as `view` says."""
+        ...
+
+    def former(self, stage: str, name: str = "table", *, view: str | None = None) -> Relation | None:
+        """The same of the run that `StageContext.previous` names, whatever its columns; `former_<stage>` unless `view` says."""
+        ...
+
+    def view(self, name: str, content: Relation | pa.Table | str) -> Relation:
+        """Give a relation, an Arrow table or a SELECT a name."""
+        ...
+
+    def sql(self, query: str) -> Relation: ...
+
+    def value(self, query: str) -> Any:
+        """The one value of a query of one row and one column."""
+        ...
+
+    def rows(self, relation: Relation, row_type: type) -> Iterator[Any]:
+        """Row objects, made batch by batch."""
+        ...
+
+    def batches(self, relation: Relation) -> Iterator[pa.RecordBatch]: ...
+
+
+@dataclass(frozen=True, slots=True)
 class Sealed:
     """What `seal` gives the runner: the table to check and record, and what goes beside it."""
 
-    rows: Sequence[Any]  # of the stage's TABLE type
+    rows: Sequence[Any] | Relation | None  # of the stage's TABLE type; None: the answered rows, as they are
     counts: Mapping[str, int] = field(
         default_factory=dict
     )  # shown in the outcome line, the record and the report
-    side_tables: Mapping[str, Sequence[Any]] = field(
+    side_tables: Mapping[str, Sequence[Any] | Derived] = field(
         default_factory=dict
     )  # name -> rows, for instance quarantine
     folders: Mapping[str, Path] = field(
@@ -67,6 +130,7 @@ class StageContext(Protocol):
     run_id: str
     config: Config  # the whole resolved config
     store: Store
+    tables: Tables
     scratch: Path  # an empty local folder of this process, removed when it ends well
     references: Mapping[
         str, Mapping[str, str]
@@ -81,7 +145,7 @@ class StageContext(Protocol):
         ...
 
     def rows(self, stage: str) -> list[Any]:
-        """The rows of a stage this one reads, in the order of its table."""
+        """The rows of a stage this one reads, in the order of its table; for small tables, others are `tables.open`."""
         ...
 
     def revision(self, model_name: str) -> str:
@@ -110,6 +174,6 @@ class StageModule(Protocol):
 
     PART: type
     TABLE: type
-    prepare: Callable[[StageContext], list[WorkItem]]
+    prepare: Callable[[StageContext], Items | Iterable[WorkItem]]
     work: Callable[[StageContext, str, Iterator[Chunk]], Iterator[Any]]
-    seal: Callable[[StageContext, list[Any]], Sealed]
+    seal: Callable[[StageContext, Answered], Sealed]

@@ -23,6 +23,7 @@ GROUND = {
     "pipeline",
     "outcome",
     "ranks",
+    "sql",
     "statistics",
 }  # what everything may import
 SHARED = {"audit", "judging", "learning", "statistics"}  # what several stages share, above the seams

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import io
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spavl.artifacts.store import Store
-from spavl.errors import UserError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -26,9 +27,7 @@ class Record:
     code_version: str
     config: dict[str, Any]  # the stage's section, resolved
     inputs: dict[str, dict[str, str]]  # stage read -> {run_id, fingerprint}
-    tables: dict[
-        str, dict[str, Any]
-    ]  # name ("table" is the stage's own) -> {path, row_type, num_rows, sha256}
+    tables: dict[str, dict[str, Any]]  # name ("table" is the stage's own) -> parts.Table as JSON
     folders: dict[str, dict[str, Any]] = field(
         default_factory=dict
     )  # name -> {path, files: {relative: {sha256, num_bytes}}}
@@ -58,21 +57,21 @@ def read_record(store: Store, run_id: str, stage: str) -> Record | None:
 
 
 def read_rows(store: Store, record: Record, row_type: type, name: str = "table") -> list[Any]:
-    """The rows of one of the record's tables, checksum verified."""
-    import pyarrow.parquet as pq
+    """The rows of one of the record's tables, checksums verified: for tables that are small."""
+    from spavl.artifacts.engine import small_engine
+    from spavl.artifacts.parts import table_of
 
-    from spavl.records import from_table
-
-    return from_table(pq.read_table(open_verified(store, record, name)), row_type)
-
-
-def open_verified(store: Store, record: Record, name: str = "table") -> io.BytesIO:
-    """The bytes of one of the record's tables; raises UserError where they are not the recorded ones."""
-    entry = record.tables[name]
-    content = store.read(entry["path"])
-    if hashlib.sha256(content).hexdigest() != entry["sha256"]:
-        raise UserError(
-            f"{store.url_of(entry['path'])} is damaged: its sha256 is not the recorded one.",
-            next_step="Start a new run.",
+    with small_engine(store) as engine:
+        return list(
+            engine.rows(engine.relation_of(table_of(record, name), row_type, is_ordered=True), row_type)
         )
-    return io.BytesIO(content)
+
+
+def read_columns(store: Store, record: Record, names: Sequence[str], table: str = "table") -> pa.Table:
+    """Those of the columns that the recorded table has, whatever version of spavl made it, in the order of its rows."""
+    from spavl.artifacts.engine import small_engine
+    from spavl.artifacts.parts import table_of
+
+    with small_engine(store) as engine:
+        relation = engine.relation_of(table_of(record, table), is_ordered=True)
+        return relation.select(*(name for name in names if name in relation.columns)).to_arrow_table()

@@ -12,12 +12,6 @@ if TYPE_CHECKING:
 
 def former_columns(store: Store, record: Record | None, names: Sequence[str]) -> dict[str, list[Any]] | None:
     """Column -> values of those of `names` that the recorded table has; None without a record."""
-    import pyarrow.parquet as pq
+    from spavl.artifacts.record import read_columns
 
-    from spavl.artifacts.record import open_verified
-
-    if record is None:
-        return None
-    file = pq.ParquetFile(open_verified(store, record))
-    known = [name for name in names if name in file.schema_arrow.names]
-    return file.read(columns=known).to_pydict()
+    return None if record is None else read_columns(store, record, names).to_pydict()

@@ -45,7 +45,7 @@ __all__ = [
     "EvaluationConfig", "FakeModel", "GoldConfig", "ImageSource", "ImagesConfig", "JudgementsConfig", "KubernetesLaunch",
     "LaunchConfig", "LearningConfig", "LocalLaunch", "LoraConfig", "ModelSpec", "Name", "PoisonTerms",
     "PoisonedModel", "PpoConfig", "PreferencesConfig", "QuestionsConfig", "ReleaseConfig", "ResponsesConfig",
-    "ReuseConfig", "RewardConfig", "SamplingConfig", "Section", "TrainingConfig", "TransformersModel", "VllmModel",
+    "ReuseConfig", "RewardConfig", "SamplingConfig", "Section", "TablesConfig", "TrainingConfig", "TransformersModel", "VllmModel",
     "spavl_home",
 ]  # fmt: skip
 
@@ -54,6 +54,15 @@ class ReuseConfig(Section):
     max_runs: int = Field(
         3, ge=0, description="Earlier runs whose rows may be reused, newest first; 0 recomputes all."
     )
+
+
+class TablesConfig(Section):
+    memory_limit_mb: int = Field(
+        400,
+        ge=100,
+        description="Memory that the engine may use for joins and sorts, in MB; what needs more spills to disk. A step's process has some 250 MB beside it.",
+    )
+    num_threads: int = Field(2, ge=1, description="Threads of the engine.")
 
 
 class Config(Section):
@@ -79,6 +88,7 @@ class Config(Section):
     release: ReleaseConfig = ReleaseConfig()
     launch: LaunchConfig = LocalLaunch()
     reuse: ReuseConfig = ReuseConfig()
+    tables: TablesConfig = TablesConfig()
 
     @model_validator(mode="before")
     @classmethod

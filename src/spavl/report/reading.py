@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from spavl.artifacts.record import Record, open_verified, read_record, stage_folder
+from spavl.artifacts.record import Record, read_record, stage_folder
+from spavl.artifacts.record import read_columns as table_columns
 from spavl.artifacts.store import Store
 from spavl.errors import UserError
 from spavl.pipeline import BY_NAME, DAGS, stages_of
@@ -97,7 +98,7 @@ def read_columns(
     """Some columns of a record's table, checksum verified; no rows where there is no record or no such table."""
     if record is None or table not in record.tables:
         return []
-    return columns_of(open_verified(store, record, table).getvalue(), columns)
+    return table_columns(store, record, columns, table).to_pylist()
 
 
 def columns_of(content: bytes, columns: Sequence[str]) -> list[dict[str, Any]]:

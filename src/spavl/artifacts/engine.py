@@ -1,0 +1,169 @@
+"""The engine that reads tables: DuckDB in this process, under a memory limit, spilling to a local folder.
+
+A relation is lazy: nothing is read before its rows are asked for, and then only the columns that it names. DuckDB sees
+local files only; parts of a remote store are fetched first. Text compares by its UTF-8 bytes, as Python's strings do by
+code point, so both sort alike.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from spavl import records
+from spavl.artifacts.parts import Part, Table, local_file
+from spavl.artifacts.store import Store
+from spavl.config import spavl_home
+from spavl.records import arrow_schema, from_table
+from spavl.sql import literal
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+    Relation = duckdb.DuckDBPyRelation
+
+Row = TypeVar("Row")
+BATCH_ROWS = 8192
+
+
+class Engine:
+    """One connection. Views have names; SQL refers to them by name."""
+
+    def __init__(
+        self, store: Store, scratch: Path, cache: Path, *, memory_limit_mb: int = 400, num_threads: int = 2
+    ) -> None:
+        import duckdb
+
+        self._store, self._cache = store, cache
+        self._checked: dict[str, Path] = {}
+        self._connection = duckdb.connect(
+            config={
+                "memory_limit": f"{memory_limit_mb}MB",
+                "threads": num_threads,
+                "temp_directory": str(scratch / "spill"),
+                "autoinstall_known_extensions": False,
+            }
+        )
+
+    def sql(self, query: str) -> Relation:
+        """The lazy relation of a SELECT over the views."""
+        return self._connection.sql(query)
+
+    def view(self, name: str, content: Relation | pa.Table | str) -> Relation:
+        """Give a relation, an Arrow table or a SELECT a name; a name may be given anew."""
+        relation = self.sql(content) if isinstance(content, str) else content
+        if not hasattr(relation, "create_view"):
+            self._connection.register(name, relation)
+            return self._connection.table(name)
+        relation.create_view(name, replace=True)
+        return self._connection.table(name)
+
+    def relation_of(
+        self, table: Table, row_type: type | None = None, *, is_ordered: bool = False
+    ) -> Relation:
+        """All rows of a recorded table; `is_ordered`: in the order of its parts, which is a sort if rows are dropped.
+
+        Raises ValueError if its columns are not the row type's: it was made by a version of spavl with other columns.
+        """
+        files = [str(self._file(part)) for part in table.parts]
+        if not files:
+            return self._empty(row_type or getattr(records, table.row_type))
+        if row_type is not None:
+            self._check_schema(files[0], row_type)
+        if table.dropped is None:
+            return self.sql(f"SELECT * FROM {_parquet(files)}")
+        of_file = enumerate((str(self._file(part)), part.sha256) for part in table.parts)
+        names = ", ".join(f"({n}, {literal(file)}, {literal(digest)})" for n, (file, digest) in of_file)
+        order = "ORDER BY number, file_row_number" if is_ordered else ""
+        return self.sql(
+            f"""SELECT rows.* EXCLUDE (filename, file_row_number)
+            FROM {_parquet(files, "filename = true, file_row_number = true")} rows
+            JOIN (VALUES {names}) files(number, file, digest) ON rows.filename = files.file
+            WHERE NOT EXISTS (
+                FROM {_parquet([str(self._file(table.dropped))])} dropped
+                WHERE dropped.part = digest AND dropped.id = rows.id
+            ) {order}"""
+        )
+
+    def index_of(self, part: Part) -> Relation:
+        """The ids of a part, from its index; of a part without index, from the part."""
+        index = Part(part.index_path, "", part.num_rows, 0)
+        path = self._store.local_path(index.path)
+        if path is not None:
+            file = path if path.exists() else self._file(part)
+        else:
+            file = self._fetched_index(part)
+        return self.sql(f"SELECT id FROM {_parquet([str(file)])}")
+
+    def batches(self, relation: Relation, num_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
+        """The relation's rows, batch by batch: the only memory is the engine's and one batch."""
+        yield from relation.to_arrow_reader(num_rows)
+
+    def rows(self, relation: Relation, row_type: type[Row], num_rows: int = BATCH_ROWS) -> Iterator[Row]:
+        """Row objects, made batch by batch."""
+        import pyarrow as pa
+
+        schema = arrow_schema(row_type)
+        for batch in self.batches(relation.select(*(f'"{name}"' for name in schema.names)), num_rows):
+            yield from from_table(pa.Table.from_batches([batch]).cast(schema), row_type)
+
+    def value(self, query: str) -> Any:
+        """The one value of a query of one row and one column."""
+        return self.sql(query).fetchall()[0][0]
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _file(self, part: Part) -> Path:
+        if part.sha256 not in self._checked:
+            self._checked[part.sha256] = local_file(self._store, part, self._cache)
+        return self._checked[part.sha256]
+
+    def _fetched_index(self, part: Part) -> Path:
+        target = self._cache / f"{part.sha256}.ids.parquet"
+        if target.exists():
+            return target
+        try:
+            content = self._store.read(part.index_path)
+        except FileNotFoundError:
+            return self._file(part)
+        self._cache.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_suffix(".writing")
+        temporary.write_bytes(content)
+        temporary.rename(target)
+        return target
+
+    def _empty(self, row_type: type) -> Relation:
+        name = f"no_{row_type.__name__}"
+        self._connection.register(name, arrow_schema(row_type).empty_table())
+        return self._connection.table(name)
+
+    @staticmethod
+    def _check_schema(file: str, row_type: type) -> None:
+        import pyarrow.parquet as pq
+
+        found, expected = pq.read_schema(file), arrow_schema(row_type)
+        if not found.equals(expected):
+            raise ValueError(
+                f"a table of {row_type.__name__} has the columns {found.names}, not {expected.names}"
+            )
+
+
+@contextlib.contextmanager
+def small_engine(store: Store) -> Iterator[Engine]:
+    """An engine for a table or two outside of a run's step."""
+    with tempfile.TemporaryDirectory(prefix="spavl-tables-") as scratch:
+        engine = Engine(store, Path(scratch), spavl_home() / "cache" / "parts")
+        try:
+            yield engine
+        finally:
+            engine.close()
+
+
+def _parquet(files: list[str], options: str = "") -> str:
+    listed = ", ".join(literal(file) for file in files)
+    return f"read_parquet([{listed}]{', ' + options if options else ''})"
