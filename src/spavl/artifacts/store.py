@@ -143,6 +143,22 @@ class Store:
             except FileNotFoundError:
                 return
 
+    def copy(self, source: str, target: str) -> None:
+        """Make the bytes at `source` exist at `target` too without reading them: a hard link on disk, server-side on S3.
+
+        Removing one leaves the other whole. Raises FileNotFoundError.
+        """
+        with self._faults(target):
+            if not self._is_local:
+                self._fs.cp_file(self._full(source), self._full(target))
+                return
+            path = Path(self._full(target))
+            temporary = _new_temporary(path)
+            os.link(self._full(source), temporary)
+            os.replace(temporary, path)
+            temporary.unlink(missing_ok=True)  # replace does nothing if both names are one file already
+            _sync_folder(path.parent)
+
     def url_of(self, path: str) -> str:
         """The full URL of a path, for messages and links."""
         return f"{self.url.rstrip('/')}/{path}"
