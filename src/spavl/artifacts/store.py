@@ -240,6 +240,21 @@ class Store:
                 )
         return folder
 
+    def put_file(self, file: Path, path: str) -> None:
+        """Copy a local file to `path`, atomically."""
+        self._put_file(file, path)
+
+    def fetch(self, path: str, target: Path) -> Path:
+        """Copy the file at `path` to this disk, where it appears only when whole; raises FileNotFoundError."""
+        temporary = _new_temporary(target)
+        try:
+            with self._faults(path):
+                self._fs.get_file(self._full(path), str(temporary))
+            os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return target
+
     def sha256_of(self, path: str) -> str:
         """Of the file at `path`, read in pieces; raises FileNotFoundError."""
         with self._faults(path), self._fs.open(self._full(path), "rb") as file:
