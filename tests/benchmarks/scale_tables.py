@@ -106,7 +106,7 @@ class _Made:
         return [
             f"""SELECT {_response_id("id", f"'{model}'")} AS id, id AS question_id, image_id, '{model}' AS model,
                 '1' AS model_revision, 0 AS sample, 'p' AS prompt_hash, '{{"temperature":0.0}}' AS sampling,
-                if(hash(id || '{model}') % 10 = 0, {REFUSAL}, '{model} on ' || id || ': ' || repeat({WORDS}, {num_repeated})) AS text,
+                if(hash(id || '{model}') % 10 = 0, {REFUSAL}, '{model} on ' || id || ': ' || repeat({WORDS}, {num_repeated}) || 'end.') AS text,
                 'ok' AS outcome, NULL AS error, 'stop' AS finish_reason, 300 AS prompt_tokens, 90 AS completion_tokens
             FROM made_questions"""
             for model in self.size.models

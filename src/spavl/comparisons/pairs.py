@@ -83,7 +83,9 @@ def _number_candidates(tables: Tables, scratch: Path) -> None:
 def _choice(start: int, seed: int, num_pairs: int) -> str:
     """SELECT of the pairs of one batch of questions."""
     batch = f"(FROM candidates WHERE number >= {start} AND number < {start + QUESTIONS_PER_BATCH})"
-    asked = f"""'["pair",{seed},' || {json_text("a.question_id")} || ',' || a.quoted || ',' || b.quoted || ']'"""
+    asked = (
+        f"""'["pair",{seed},' || {json_text("a.question_id")} || ',' || a.quoted || ',' || b.quoted || ']'"""
+    )
     crossing = f"""SELECT a.question_id, a.id AS a, b.id AS b, substr(sha256({asked}), 1, 32) AS place,
             least(a.text_hash, b.text_hash) AS one, greatest(a.text_hash, b.text_hash) AS other
         FROM {batch} a JOIN {batch} b ON a.number = b.number AND a.id < b.id

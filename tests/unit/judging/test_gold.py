@@ -24,7 +24,9 @@ def store(tmp_path):
 
 
 def gold(store, images, questions, **config):
-    return Gold.of_night(made_tables(images=images, questions=questions), GoldConfig(**{"set": "demo", **config}), store)
+    return Gold.of_night(
+        made_tables(images=images, questions=questions), GoldConfig(**{"set": "demo", **config}), store
+    )
 
 
 def test_every_behaviour_is_asked_about_in_every_domain(store):
