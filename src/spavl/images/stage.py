@@ -5,12 +5,12 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
+import itertools
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 
-from spavl.audit.former import former_columns
 from spavl.audit.image_table import image_measures
 from spavl.audit.thumbnails import THUMBNAIL_TABLE
 from spavl.config import ImagesConfig, ImageSource
@@ -19,9 +19,10 @@ from spavl.images.candidates import Candidate, candidates, check_source
 from spavl.images.decoding import decode
 from spavl.images.folder import SourceFolder
 from spavl.images.quarantine import Rejected
+from spavl.images.sorting_out import counts_of, sort_out
 from spavl.images.table import parse_table
 from spavl.records import Image, ImageCandidate, Quarantined, Thumbnail, stable_hash
-from spavl.stage import Chunk, Sealed, StageContext, WorkItem
+from spavl.stage import Answered, Chunk, Derived, Sealed, StageContext, WorkItem
 from spavl.taxonomy import load_taxonomy
 
 PART = ImageCandidate
@@ -33,17 +34,14 @@ _RULES = (
 _NUM_READERS = 4  # files read at once: hides S3's latency; each may hold one decoded image of max_pixels
 
 
-def prepare(context: StageContext) -> list[WorkItem]:
-    """One item per CSV row or file of each source; raises UserError where a source's config or table is wrong."""
+def prepare(context: StageContext) -> Iterator[WorkItem]:
+    """One item per CSV row or file of each source, made one by one; raises UserError if a source's config or table is wrong."""
     config: ImagesConfig = context.section()
     if not config.sources:
         raise UserError(
             "images.sources is empty: there is nothing to read.", next_step="Name a source in the profile."
         )
-    items = []
-    for source in config.sources:
-        items += _items(source, config)
-    return items
+    return itertools.chain.from_iterable(_items(source, config) for source in config.sources)
 
 
 def work(context: StageContext, group: str, chunks: Iterator[Chunk]) -> Iterator[ImageCandidate]:
@@ -56,29 +54,20 @@ def work(context: StageContext, group: str, chunks: Iterator[Chunk]) -> Iterator
             yield from pool.map(ingest, chunk.items)
 
 
-def seal(context: StageContext, rows: list[ImageCandidate]) -> Sealed:
+def seal(context: StageContext, answered: Answered) -> Sealed:
     """Images by (source, key), the first of identical bytes kept; everything else is in the table `quarantine`."""
-    images: dict[str, Image] = {}
-    thumbnails: dict[str, Thumbnail] = {}
-    quarantine = []
-    for row in sorted(rows, key=lambda row: (row.source, row.source_key, row.id)):
-        if row.image is None:
-            quarantine.append(Quarantined(row.id, row.source, row.source_key, row.reason, row.detail))
-            continue
-        image = Image(**json.loads(row.image))
-        kept = images.setdefault(image.id, image)
-        if row.thumbnails is not None:
-            thumbnails.setdefault(image.id, Thumbnail(image.id, row.thumbnails))
-        if kept is not image:
-            detail = f"the same bytes as {kept.source}: {kept.source_key}"
-            quarantine.append(Quarantined(row.id, row.source, row.source_key, "duplicate", detail))
-    side_tables = {"quarantine": quarantine, THUMBNAIL_TABLE: list(thumbnails.values())}
-    measures = image_measures(
-        list(images.values()),
-        former_columns(context.store, context.previous("images"), ("id", "class1", "class3", "source")),
-        context.config.dataset,
+    tables = context.tables
+    made = sort_out(tables, answered.relation(), context.scratch)
+    former = None if tables.former("images") is None else "former_images"
+    return Sealed(
+        made.images,
+        counts_of(tables, answered.num_rows()),
+        {
+            "quarantine": Derived(made.quarantine, Quarantined),
+            THUMBNAIL_TABLE: Derived(made.thumbnails, Thumbnail),
+        },
+        measures=image_measures(tables, "images", former, context.config.dataset),
     )
-    return Sealed(list(images.values()), _counts(rows, images, quarantine), side_tables, measures=measures)
 
 
 def _items(source: ImageSource, config: ImagesConfig) -> Iterator[WorkItem]:
@@ -179,12 +168,3 @@ def _check_num_bytes(num_bytes: int, max_file_bytes: int) -> None:
         raise Rejected("empty_file", "0 bytes")
     if num_bytes > max_file_bytes:
         raise Rejected("too_large_bytes", f"{num_bytes} bytes; at most {max_file_bytes}")
-
-
-def _counts(
-    rows: list[ImageCandidate], images: dict[str, Image], quarantine: list[Quarantined]
-) -> dict[str, int]:
-    reasons = collections.Counter(f"quarantined.{row.reason}" for row in quarantine)
-    classes = collections.Counter(f"class1.{image.class1}" for image in images.values())
-    totals = {"candidates": len(rows), "images": len(images), "quarantined": len(quarantine)}
-    return {**totals, **dict(sorted(reasons.items())), **dict(sorted(classes.items()))}

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 import json
 
 from spavl.config import SamplingConfig
 from spavl.inference.request import Sampling
-from spavl.records import Question, stable_hash
+from spavl.records import stable_hash
+from spavl.sql import Number, Text, stable_hash_sql
 
 PROMPT_TEMPLATE = "{question}"  # as SPA-VL: the question as it is, without a system prompt
 PROMPT_HASH = stable_hash(PROMPT_TEMPLATE)
 
 
+@functools.lru_cache(maxsize=1024)
 def sampling_of(config: SamplingConfig, sample: int) -> Sampling:
     """How the sample with this 0-based number is drawn; 31 seed bits of a hash of (config seed, number)."""
     seed = int(stable_hash("response", config.seed, sample)[:8], 16) & 0x7FFFFFFF
     return Sampling(config.temperature, config.top_p, config.max_tokens, seed)
 
 
+@functools.lru_cache(maxsize=1024)
 def sampling_json(sampling: Sampling) -> str:
     """The sampling as it stands on a row: temperature, top_p, max_tokens, seed."""
     return json.dumps(
@@ -30,16 +34,10 @@ def sampling_json(sampling: Sampling) -> str:
     )
 
 
-def response_id(question: Question, model: str, revision: str, sampling: Sampling, sample: int) -> str:
-    """The id of the answer of `model` at `revision` to `question`, for the sample with this number."""
-    return stable_hash(
-        "response",
-        question.id,
-        question.text,
-        question.image_id,
-        model,
-        revision,
-        PROMPT_HASH,
-        sampling_json(sampling),
-        sample,
-    )
+def response_id_sql() -> str:
+    """The id of an answer, as SQL over the columns question_id, text, image_id, model, revision, sampling, sample.
+
+    It is `stable_hash` over what was asked: another text, model, revision, prompt or sampling is another answer.
+    """
+    asked = (Text(name) for name in ("question_id", "text", "image_id", "model", "revision"))
+    return stable_hash_sql("response", *asked, PROMPT_HASH, Text("sampling"), Number("sample"))

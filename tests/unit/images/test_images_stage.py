@@ -233,7 +233,7 @@ def test_id_changes_with_the_file_the_row_and_the_limits_and_with_nothing_else(t
 def test_file_that_grew_or_went_away_after_the_listing_is_quarantined(tmp_path, folder):
     write_files(folder, {"a.png": encoded(1), "b.png": encoded(2)})
     ctx = context(tmp_path, source(folder), max_file_bytes=1000)
-    items = stage.prepare(ctx)
+    items = list(stage.prepare(ctx))
     (folder / "a.png").write_bytes(encoded(1) + bytes(2000))
     (folder / "b.png").unlink()
     assert [row.reason for row in work_rows(stage, ctx, items)] == ["too_large_bytes", "missing_file"]
@@ -267,14 +267,14 @@ def test_mistakes_in_a_source_are_user_errors(tmp_path, folder, change, message)
     write_files(folder, {"a.png": encoded(1), "empty.csv": b""})
     write_table(folder, ["file", "label"], ["a.png", "hate"])
     with pytest.raises(UserError, match=message):
-        stage.prepare(context(tmp_path, source(folder) | change))
+        list(stage.prepare(context(tmp_path, source(folder) | change)))
 
 
 def test_no_sources_and_an_empty_folder_are_user_errors(tmp_path, folder):
     with pytest.raises(UserError, match=r"images\.sources is empty"):
-        stage.prepare(context(tmp_path))
+        stage.prepare(context(tmp_path))  # before the first item is asked for
     with pytest.raises(UserError, match="has no files"):
-        stage.prepare(context(tmp_path, source(folder)))
+        list(stage.prepare(context(tmp_path, source(folder))))
 
 
 def test_every_reason_is_explained():
