@@ -92,34 +92,34 @@ def _of_ascii(content: np.ndarray, offsets: np.ndarray) -> pa.StringArray:
 
     if not len(content):
         return pa.array([""] * (len(offsets) - 1), pa.string())
-    mapped = _small_letters()[content]
+    # bytes.translate takes half the time of an array's lookup
+    mapped = np.frombuffer(content.tobytes().translate(_small_letters()), np.uint8)
     is_word = mapped != _BLANK
-    begins_word = np.append(is_word[1:], False)
-    begins_word[offsets[1:] - 1] = False  # the next byte is another text's
-    is_kept = is_word | begins_word  # of several blanks the one before a word
-    kept, offsets = _without(mapped, offsets, ~is_kept)
+    is_kept = np.empty_like(is_word)  # words, and of several blanks the one before a word
+    is_kept[:-1], is_kept[-1] = is_word[1:], False
+    is_kept[offsets[1:] - 1] = False  # the next byte is another text's
+    is_kept |= is_word
+    kept, offsets = mapped[is_kept], _offsets_without(offsets, is_kept)
     starts = offsets[:-1][offsets[1:] > offsets[:-1]]
     if len(leading := starts[kept[starts] == _BLANK]):
-        is_leading = np.zeros(len(kept), bool)
-        is_leading[leading] = True
-        kept, offsets = _without(kept, offsets, is_leading)
+        is_kept = np.ones(len(kept), bool)
+        is_kept[leading] = False
+        kept, offsets = kept[is_kept], _offsets_without(offsets, is_kept)
     return pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(kept))
 
 
-def _without(
-    content: np.ndarray, offsets: np.ndarray, is_dropped: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _offsets_without(offsets: np.ndarray, is_kept: np.ndarray) -> np.ndarray:
+    """int32 [N + 1]: where texts begin and the last ends if only the bytes `is_kept` bool [B] stay."""
     import numpy as np
 
-    num_kept = np.zeros(len(content) + 1, np.int32)
-    np.cumsum(~is_dropped, out=num_kept[1:])
-    return content[~is_dropped], num_kept[offsets]
+    is_filled = offsets[1:] > offsets[:-1]  # of no bytes reduceat would give the next one
+    num_kept = np.zeros(len(offsets) - 1, np.int32)
+    num_kept[is_filled] = np.add.reduceat(is_kept.view(np.uint8), offsets[:-1][is_filled], dtype=np.int32)
+    return np.concatenate([[0], np.cumsum(num_kept)]).astype(np.int32)
 
 
 @functools.cache
-def _small_letters() -> np.ndarray:
-    """uint8 [256]: each byte of a word in small letters, a blank for any other."""
-    import numpy as np
-
-    mapped = [ord(char.lower()) if char.isalnum() or char == "_" else _BLANK for char in map(chr, range(128))]
-    return np.array(mapped + [_BLANK] * 128, np.uint8)
+def _small_letters() -> bytes:
+    """For `bytes.translate`: each byte of a word in small letters, a blank for any other."""
+    letters = (char.lower() if char.isalnum() or char == "_" else " " for char in map(chr, range(128)))
+    return "".join(letters).encode() + b" " * 128

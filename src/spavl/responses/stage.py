@@ -13,7 +13,14 @@ from spavl.errors import UserError
 from spavl.inference.asking import ask
 from spavl.inference.request import Answer, Request
 from spavl.records import Response
-from spavl.responses.asking import PROMPT_HASH, PROMPT_TEMPLATE, response_id_sql, sampling_json, sampling_of
+from spavl.responses.asking import (
+    PROMPT_HASH,
+    PROMPT_TEMPLATE,
+    json_sql,
+    response_id_sql,
+    sampling_json,
+    sampling_of,
+)
 from spavl.responses.counting import counts_of, outcomes_by_model
 from spavl.stage import Answered, Chunk, Items, Sealed, StageContext, WorkItem
 
@@ -39,15 +46,17 @@ def prepare(ctx: StageContext) -> Items:
     _refuse_unusable(ctx)
     ctx.tables.view("models", _models(ctx))
     ctx.tables.view("samples", _samples(ctx))
-    ctx.tables.view(
-        "asked",
-        """SELECT id AS question_id, text, image_id, row_number() OVER (ORDER BY image_id, id) AS question_place
-        FROM questions WHERE outcome = 'ok'""",
-    )
     relation = ctx.tables.sql(
-        f"""SELECT {response_id_sql()} AS id, model AS "group", question_id, text, image_id, sample,
-            (model_place * (SELECT count(*) + 1 FROM asked) + question_place) * (SELECT count(*) FROM samples) + sample AS place_asked
-        FROM asked, models, samples"""
+        f"""WITH asked AS (
+            SELECT id AS question_id, text, image_id, {json_sql("id", "text", "image_id")} AS question_json,
+                row_number() OVER (ORDER BY image_id, id) AS question_place
+            FROM questions WHERE outcome = 'ok'
+        ), answering AS (SELECT *, {json_sql("model", "revision")} AS model_json FROM models
+        ), drawn AS (SELECT *, {json_sql("sampling")} || ',' || CAST(sample AS VARCHAR) AS sample_json FROM samples)
+        SELECT {response_id_sql()} AS id, model AS "group", question_id, text, image_id, sample,
+            (model_place * (SELECT count(*) + 1 FROM questions) + question_place) * (SELECT count(*) FROM samples) + sample
+                AS place_asked
+        FROM asked, answering, drawn"""
     )
     return Items(relation, order=("place_asked",))
 
