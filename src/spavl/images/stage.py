@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
+from typing import TYPE_CHECKING
 
 from spavl.audit.image_table import image_measures
 from spavl.audit.thumbnails import THUMBNAIL_TABLE
@@ -24,6 +25,9 @@ from spavl.images.table import parse_table
 from spavl.records import Image, ImageCandidate, Quarantined, Thumbnail, stable_hash
 from spavl.stage import Answered, Chunk, Derived, Sealed, StageContext, WorkItem
 from spavl.taxonomy import load_taxonomy
+
+if TYPE_CHECKING:
+    from spavl.artifacts.blobs import Packing
 
 PART = ImageCandidate
 TABLE = Image
@@ -45,13 +49,16 @@ def prepare(context: StageContext) -> Iterator[WorkItem]:
 
 
 def work(context: StageContext, group: str, chunks: Iterator[Chunk]) -> Iterator[ImageCandidate]:
-    """One ImageCandidate per item, in order; the bytes of accepted images become blobs."""
+    """One ImageCandidate per item, in order; the bytes of accepted images become blobs, packed chunk by chunk."""
     config: ImagesConfig = context.section()
     source = next(source for source in config.sources if source.name == group)
-    ingest = functools.partial(_candidate_row, context, source, SourceFolder(source.name, source.url))
-    with ThreadPoolExecutor(_NUM_READERS) as pool:
+    folder = SourceFolder(source.name, source.url)
+    with context.store.packing() as blobs, ThreadPoolExecutor(_NUM_READERS) as pool:
+        ingest = functools.partial(_candidate_row, config, source, folder, blobs)
         for chunk in chunks:
-            yield from pool.map(ingest, chunk.items)
+            rows = list(pool.map(ingest, chunk.items))
+            blobs.flush()  # before the rows that name these blobs
+            yield from rows
 
 
 def seal(context: StageContext, answered: Answered) -> Sealed:
@@ -117,11 +124,11 @@ def _table_bytes(source: ImageSource, folder: SourceFolder, keys: list[str]) -> 
 
 
 def _candidate_row(
-    context: StageContext, source: ImageSource, folder: SourceFolder, item: WorkItem
+    config: ImagesConfig, source: ImageSource, folder: SourceFolder, blobs: Packing, item: WorkItem
 ) -> ImageCandidate:
     key = item.payload["source_key"]
     try:
-        image, thumbnails = _ingest(context, source, folder, item)
+        image, thumbnails = _ingest(config, source, folder, blobs, item)
     except Rejected as rejected:
         return ImageCandidate(item.id, source.name, key, rejected.reason, rejected.detail, None)
     return ImageCandidate(
@@ -130,10 +137,9 @@ def _candidate_row(
 
 
 def _ingest(
-    context: StageContext, source: ImageSource, folder: SourceFolder, item: WorkItem
+    config: ImagesConfig, source: ImageSource, folder: SourceFolder, blobs: Packing, item: WorkItem
 ) -> tuple[Image, str]:
-    """The Image of one item, its bytes stored, and its thumbnails; raises Rejected."""
-    config: ImagesConfig = context.section()
+    """The Image of one item, its bytes given to `blobs`, and its thumbnails; raises Rejected."""
     said = item.payload
     if said["reason"] is not None:
         raise Rejected(said["reason"], said["detail"])
@@ -147,7 +153,7 @@ def _ingest(
     thumbnails = facts.pop("thumbnails")
     class1, class2, class3 = said["classes"]
     image = Image(
-        id=context.store.put_blob(content),
+        id=blobs.put(content),
         source=source.name,
         source_key=said["source_key"],
         class1=class1,

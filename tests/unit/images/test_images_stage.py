@@ -1,12 +1,13 @@
 """Every file or row becomes one image or one quarantined row; a row is decided anew only when what decides it changes."""
 
 import csv
+import json
 import os
 import shutil
 from pathlib import Path
 
 import pytest
-from tests.stage_context import FakeContext, run_stage, work_rows
+from tests.stage_context import FakeContext, chunks_of, run_stage, work_rows
 from tests.unit.images.picture_files import encoded
 
 from spavl.artifacts.store import open_store
@@ -81,6 +82,15 @@ def test_accepted_image_is_a_blob_and_its_row_says_what_it_is(tmp_path, folder):
     assert (image.class1, image.class2, image.class3) == ("benign", "benign", "benign")
     assert (image.width_px, image.height_px, image.num_bytes, image.format) == (48, 32, len(content), "PNG")
     assert (image.licence, image.caption, image.provided_question) == ("CC0-1.0", None, None)
+
+
+def test_a_chunks_blobs_are_in_the_store_before_its_rows(tmp_path, folder):
+    write_files(folder, {f"{number}.png": encoded(number) for number in range(6)})
+    ctx = context(tmp_path, source(folder))
+    rows = stage.work(ctx, "drawn", iter(chunks_of(list(stage.prepare(ctx)), 2)))
+    for row in rows:  # another process reads, which knows nothing of what waits in memory
+        image = json.loads(row.image)
+        assert len(open_store(ctx.store.url).get_blob(image["id"])) == image["num_bytes"]
 
 
 def test_table_gives_classes_captions_and_questions(tmp_path, folder):
