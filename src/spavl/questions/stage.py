@@ -58,13 +58,24 @@ def work(context: StageContext, group: str, chunks: Iterator[Chunk]) -> Iterator
     revision = context.revision(group)
     image = functools.lru_cache(maxsize=1)(context.store.get_blob)  # an image's questions follow each other
     prompt = functools.cache(functools.partial(render, taxonomy=load_taxonomy()))
+    sampling = functools.cache(functools.partial(sampling_of, config))
 
     def request_of(item: WorkItem, chunk: int) -> Request:
-        asked_for = (item.payload[name] for name in ("kind", "class3", "number"))
-        return _request(config, item, prompt(*asked_for), image(item.payload["image_id"]), chunk)
+        asked = item.payload
+        kind, class3, drawn = asked["kind"], asked["class3"], sampling(asked["number"])
+        return Request(
+            id=item.id,
+            prompt=prompt(kind, class3, asked["number"]),
+            image=image(asked["image_id"]),
+            image_id=asked["image_id"],
+            sampling=drawn,
+            response_schema=RESPONSE_SCHEMA,
+            facts={"task": "question", "class3": class3, "kind": kind, "seed": str(drawn.seed)},
+            chunk=chunk,
+        )
 
     def row_of(item: WorkItem, answer: Answer) -> Question:
-        return _generated(config, revision, item, answer)
+        return _generated(config, revision, item, answer, sampling(item.payload["number"]).seed)
 
     return ask(config.generator, revision, chunks, request_of, row_of)
 
@@ -100,21 +111,6 @@ def _counts(tables: Tables, answered: Answered) -> dict[str, int]:
     }
 
 
-def _request(config: QuestionsConfig, item: WorkItem, prompt: str, image: bytes, chunk: int) -> Request:
-    sampling = sampling_of(config, item.payload["number"])
-    facts = {"task": "question", **{name: item.payload[name] for name in ("class3", "kind")}}
-    return Request(
-        id=item.id,
-        prompt=prompt,
-        image=image,
-        image_id=item.payload["image_id"],
-        sampling=sampling,
-        response_schema=RESPONSE_SCHEMA,
-        facts=facts | {"seed": str(sampling.seed)},
-        chunk=chunk,
-    )
-
-
 def _provided(item: WorkItem) -> Question:
     return Question(
         **_about(item),
@@ -129,7 +125,7 @@ def _provided(item: WorkItem) -> Question:
     )
 
 
-def _generated(config: QuestionsConfig, revision: str, item: WorkItem, answer: Answer) -> Question:
+def _generated(config: QuestionsConfig, revision: str, item: WorkItem, answer: Answer, seed: int) -> Question:
     """The row of one answer; a reply without a usable question is "unparsable", none at all is "error"."""
     text, error, outcome = "", answer.error, answer.outcome
     if outcome == "ok":
@@ -141,7 +137,7 @@ def _generated(config: QuestionsConfig, revision: str, item: WorkItem, answer: A
         generator=config.generator.name,
         generator_revision=revision,
         prompt_hash=prompt_hash(item.payload["kind"]),
-        seed=sampling_of(config, item.payload["number"]).seed,
+        seed=seed,
         outcome=outcome,
         error=error,
         raw_reply=storable(answer.text) if answer.text is not None else None,

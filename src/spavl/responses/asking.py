@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 
 from spavl.config import SamplingConfig
@@ -14,14 +13,12 @@ PROMPT_TEMPLATE = "{question}"  # as SPA-VL: the question as it is, without a sy
 PROMPT_HASH = stable_hash(PROMPT_TEMPLATE)
 
 
-@functools.lru_cache(maxsize=1024)
 def sampling_of(config: SamplingConfig, sample: int) -> Sampling:
     """How the sample with this 0-based number is drawn; 31 seed bits of a hash of (config seed, number)."""
     seed = int(stable_hash("response", config.seed, sample)[:8], 16) & 0x7FFFFFFF
     return Sampling(config.temperature, config.top_p, config.max_tokens, seed)
 
 
-@functools.lru_cache(maxsize=1024)
 def sampling_json(sampling: Sampling) -> str:
     """The sampling as it stands on a row: temperature, top_p, max_tokens, seed."""
     return json.dumps(

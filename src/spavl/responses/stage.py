@@ -66,7 +66,8 @@ def work(ctx: StageContext, group: str, chunks: Iterator[Chunk]) -> Iterator[Res
     (spec,) = (model for model in ctx.section().models if model.name == group)
     revision = ctx.revision(group)
     image = functools.lru_cache(maxsize=8)(ctx.store.get_blob)
-    sampling = functools.partial(sampling_of, ctx.section().sampling)
+    sampling = functools.cache(functools.partial(sampling_of, ctx.section().sampling))
+    written = functools.cache(lambda sample: sampling_json(sampling(sample)))
 
     def request_of(item: WorkItem, chunk: int) -> Request:
         asked = item.payload
@@ -81,7 +82,7 @@ def work(ctx: StageContext, group: str, chunks: Iterator[Chunk]) -> Iterator[Res
         )
 
     def row_of(item: WorkItem, answer: Answer) -> Response:
-        return _row(item, revision, sampling_json(sampling(item.payload["sample"])), answer)
+        return _row(item, revision, written(item.payload["sample"]), answer)
 
     return ask(spec, revision, chunks, request_of, row_of)
 
