@@ -24,11 +24,11 @@ _PLACE = ", ".join(f"{name} := {name}" for name in _ORDER.split(", "))
 
 @dataclass(frozen=True, slots=True)
 class SortedOut:
-    """The three tables, each in the order of source and key."""
+    """The three tables."""
 
-    images: Relation  # of Image
-    quarantine: Relation  # of Quarantined
-    thumbnails: Relation  # of Thumbnail
+    images: Relation  # of Image, by source and key
+    quarantine: Relation  # of Quarantined, by source and key
+    thumbnails: Relation  # of Thumbnail, in the order of the candidates
 
 
 def sort_out(tables: Tables, candidates: Relation, scratch: Path) -> SortedOut:
@@ -74,9 +74,13 @@ _QUARANTINE = f"""
     WHERE image IS NOT NULL AND id <> kept.id
     ORDER BY {_ORDER}"""
 
+# In the order of the candidates: to sort them the engine would have to hold all of them
 _THUMBNAILS = """
-    SELECT image_id AS id, thumbnails FROM candidates JOIN first_of ON candidates.id = with_thumbnails.id
-    ORDER BY candidates.source, candidates.source_key, candidates.id"""
+    SELECT image ->> '$.id' AS id, thumbnails FROM candidates
+    WHERE thumbnails IS NOT NULL AND id NOT IN (
+        SELECT id FROM candidates JOIN first_of ON image_id = image ->> '$.id'
+        WHERE thumbnails IS NOT NULL AND id <> with_thumbnails.id
+    )"""
 
 
 def _images() -> str:

@@ -78,7 +78,8 @@ def test_candidates_are_sorted_out_as_by_plain_python(tmp_path_factory, engine, 
     images, quarantine, thumbnails = sorted_out_in_python(rows)
     assert list(engine.rows(made.images, Image)) == images
     assert list(engine.rows(made.quarantine, Quarantined)) == quarantine
-    assert list(engine.rows(made.thumbnails, Thumbnail)) == thumbnails
+    found = list(engine.rows(made.thumbnails, Thumbnail))
+    assert sorted(found, key=lambda row: row.id) == sorted(thumbnails, key=lambda row: row.id)
     assert counts_of(engine, len(rows)) == {
         "candidates": len(rows),
         "images": len(images),
