@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from spavl.stage import Tables
 
 
+def former_view(tables: Tables, stage: str) -> str | None:
+    """The name of the view of the stage's former table; None on a first night."""
+    return None if tables.former(stage) is None else f"former_{stage}"
+
+
 def tally(tables: Tables, rows: str, column: str, condition: str = "TRUE") -> Counter[Any]:
     """Value -> number of rows; `rows` stands after FROM, `column` is an SQL expression."""
     query = f"SELECT {column}, count(*) FROM {rows} WHERE {condition} GROUP BY 1 ORDER BY 1"

@@ -13,6 +13,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 
 from spavl.audit.image_table import image_measures
+from spavl.audit.tallies import former_view
 from spavl.audit.thumbnails import THUMBNAIL_TABLE
 from spavl.config import ImagesConfig, ImageSource
 from spavl.errors import UserError
@@ -65,7 +66,7 @@ def seal(context: StageContext, answered: Answered) -> Sealed:
     """Images by (source, key), the first of identical bytes kept; everything else is in the table `quarantine`."""
     tables = context.tables
     made = sort_out(tables, answered.relation(), context.scratch)
-    former = None if tables.former("images") is None else "former_images"
+    former = former_view(tables, "images")
     return Sealed(
         made.images,
         counts_of(tables, answered.num_rows()),

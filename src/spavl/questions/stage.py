@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from spavl.audit.question_table import question_measures
-from spavl.audit.tallies import tally
+from spavl.audit.tallies import former_view, tally
 from spavl.config import QuestionsConfig
 from spavl.errors import UserError
 from spavl.inference.asking import ask
@@ -85,7 +85,7 @@ def seal(context: StageContext, answered: Answered) -> Sealed:
     tables = context.tables
     tables.view("answered", answered.relation())
     tables.open("images")
-    former = None if tables.former("questions") is None else "former_questions"
+    former = former_view(tables, "questions")
     measures = question_measures(tables, "answered", former, context.config.dataset.may_miss)
     return Sealed(None, _counts(tables, answered), measures=measures)
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from spavl.audit.response_table import response_measures
+from spavl.audit.tallies import former_view
 from spavl.errors import UserError
 from spavl.inference.asking import ask
 from spavl.inference.request import Answer, Request
@@ -94,16 +95,12 @@ def seal(ctx: StageContext, answered: Answered) -> Sealed:
     tables.open("questions")
     outcomes = outcomes_by_model(tables, "answered")
     models = {name: {"revision": ctx.revision(name), **found} for name, found in outcomes.items()}
-    has_former = tables.former("responses") is not None, tables.former("questions") is not None
-    former, former_questions = (
-        f"former_{name}" if there else None
-        for name, there in zip(("responses", "questions"), has_former, strict=True)
-    )
+    former = (former_view(tables, name) for name in ("responses", "questions"))
     return Sealed(
         rows=None,
         counts=counts_of(tables, "answered", outcomes),
         details={"models": models, "prompt_hash": PROMPT_HASH},
-        measures=response_measures(tables, "answered", "questions", former, former_questions),
+        measures=response_measures(tables, "answered", "questions", *former),
     )
 
 

@@ -71,7 +71,7 @@ def engine(tmp_path_factory):
 
 
 @given(candidates())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_candidates_are_sorted_out_as_by_plain_python(tmp_path_factory, engine, rows):
     relation = engine.view("given", to_table(rows, ImageCandidate))
     made = sort_out(engine, relation, tmp_path_factory.mktemp("scratch"))

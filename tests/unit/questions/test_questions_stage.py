@@ -250,7 +250,7 @@ PICTURES = st.lists(
 
 
 @given(PICTURES, st.integers(0, 2))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_ids_and_order_are_those_of_plain_python(tmp_path_factory, pictures, num_controls):
     store = open_store(f"file://{tmp_path_factory.mktemp('store')}")
     pictures.append(made_image("last", class3="theft"))  # something to ask

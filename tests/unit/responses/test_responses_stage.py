@@ -107,7 +107,7 @@ def asked_in_python(ctx):
     ),
     st.integers(1, 3),
 )
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_ids_and_order_are_those_of_plain_python(tmp_path_factory, questions, num_samples):
     questions += [question("at least one", "an image", text='a \\ b\n\x01 "é"')]
     ctx = context(
@@ -163,7 +163,7 @@ BLANKS = "".join(char for char in map(chr, range(0x3100)) if char.isspace())
         max_size=8,
     )
 )
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_counts_and_details_are_those_of_plain_python(tmp_path_factory, rows):
     ctx = context(tmp_path_factory.mktemp("sealed"))
     rows = [dataclasses.replace(row, id=str(place)) for place, row in enumerate(rows)]
