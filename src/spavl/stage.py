@@ -93,6 +93,10 @@ class Tables(Protocol):
 
     def sql(self, query: str) -> Relation: ...
 
+    def function(self, name: str, of_texts: Callable[[pa.ChunkedArray], pa.Array]) -> None:
+        """Give SQL a function of one text, never NULL, that Python computes thousands of rows at a time."""
+        ...
+
     def value(self, query: str) -> Any:
         """The one value of a query of one row and one column."""
         ...
