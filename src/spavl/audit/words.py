@@ -68,14 +68,20 @@ def vectors(texts: Sequence[str]) -> Any:
         return csr_matrix((len(texts), 1))
 
 
-def cross_fitted(texts: Sequence[str], labels: Sequence[Hashable], folds: np.ndarray) -> np.ndarray:
-    """float64 [N, K]: chance of each label (K, sorted) for each text, by a model fitted on the other folds."""
+def cross_fitted(
+    texts: Sequence[str], labels: Sequence[Hashable], folds: np.ndarray, features: Any = None
+) -> np.ndarray:
+    """float64 [N, K]: chance of each label (K, sorted) for each text, by a model fitted on the other folds.
+
+    features: `vectors(texts)` if they are made already, for another label of the same texts.
+    """
     import numpy as np
     from sklearn.linear_model import LogisticRegression
     from sklearn.multiclass import OneVsRestClassifier
 
     names, codes = np.unique(np.asarray(labels), return_inverse=True)
-    features, chances = vectors(texts), np.zeros((len(texts), len(names)))
+    features = vectors(texts) if features is None else features
+    chances = np.zeros((len(texts), len(names)))
     for fold in np.unique(folds):
         there, here = folds != fold, folds == fold
         known = np.unique(codes[there])
