@@ -31,7 +31,9 @@ def pair_counts(tables: Tables) -> dict[str, int]:
         "pairs": "count(*)",
         "kept": "count(*) FILTER (WHERE dropped IS NULL)",
         "benign_kept": "count(*) FILTER (WHERE dropped IS NULL AND is_benign)",
-        **{f"dropped_{reason}": f"count(*) FILTER (WHERE dropped = '{reason}')" for reason in REASONS_TO_DROP},
+        **{
+            f"dropped_{reason}": f"count(*) FILTER (WHERE dropped = '{reason}')" for reason in REASONS_TO_DROP
+        },
         "inconsistent_axes": "coalesce(sum(num_inconsistent_axes), 0)::BIGINT",
         "undecided_axes": "coalesce(sum(num_undecided_axes), 0)::BIGINT",
     }
@@ -124,9 +126,7 @@ def undecided(tables: Tables) -> Counts:
     """Pairs of harm prompts: a hit if the judge's readings of it could not be used, or spoke against each other."""
     reasons = ", ".join(literal(reason) for reason in UNUSABLE)
     pairs = f"SELECT *, coalesce(dropped IN ({reasons}), FALSE) AS is_lost FROM pairs WHERE NOT is_benign"
-    return _counts(
-        tables, pairs, "is_lost", ["'domain=' || class1", "'leaf=' || class3", "'kind=' || kind"]
-    )
+    return _counts(tables, pairs, "is_lost", ["'domain=' || class1", "'leaf=' || class3", "'kind=' || kind"])
 
 
 def category_elsewhere(tables: Tables) -> Counts:

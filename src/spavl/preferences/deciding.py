@@ -74,7 +74,9 @@ def decisions_sql(sided: str, min_agreement: float = 0.0, min_benign_helpfulness
                 WHEN leaning IS NULL THEN if({first} = 'tie' AND {second} = 'tie', 'tie', 'unparsable')
                 {_objection()}
                 WHEN agreement < {literal(str(min_agreement))}::DOUBLE THEN 'low_agreement'
-                WHEN is_benign AND coalesce(chosen_helpfulness, 0) < {min_benign_helpfulness} THEN 'weak_choice'
+                WHEN is_benign AND coalesce(chosen_helpfulness, 0) < {
+        min_benign_helpfulness
+    } THEN 'weak_choice'
             END AS dropped FROM ({sided}))"""
 
 
@@ -111,6 +113,8 @@ def _verdict(axis: str) -> str:
 
 def _lead(axis: str) -> str:
     """How many of the axis's askings a has won more than b."""
-    return "(" + " + ".join(
-        f"CASE {axis}_{order} WHEN 'a' THEN 1 WHEN 'b' THEN -1 ELSE 0 END" for order in ORDERS
-    ) + ")"
+    return (
+        "("
+        + " + ".join(f"CASE {axis}_{order} WHEN 'a' THEN 1 WHEN 'b' THEN -1 ELSE 0 END" for order in ORDERS)
+        + ")"
+    )

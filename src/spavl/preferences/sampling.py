@@ -108,7 +108,9 @@ def captioned(tables: Tables, view: str = "images") -> list[Described]:
 
 def answered(tables: Tables, models: Sequence[str]) -> list[Described]:
     """At most MAX_IMAGES images with all that the models answered about them: by model, in the order given, and question."""
-    order = f"list_position([{', '.join(map(literal, models))}], model), model, question_id, sample, responses.id"
+    order = (
+        f"list_position([{', '.join(map(literal, models))}], model), model, question_id, sample, responses.id"
+    )
     return _described(
         tables.sql(
             f"""SELECT chosen.id, string_agg(text, ' ' ORDER BY {order}), class1
