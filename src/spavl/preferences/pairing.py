@@ -76,8 +76,9 @@ def _sided() -> str:
 def _with_ids(decided: str) -> str:
     answered = [Text("question_id"), Text("chosen_response"), Text("rejected_response")]
     pair = "chosen_response || '/' || rejected_response"
+    done = [f"{axis}_{order}{part}" for axis, order in ASKINGS for part in ("", "_is_ok", "_id")]
     return f"""
-        SELECT *, {stable_hash_sql("preference", *answered)} AS id,
+        SELECT * EXCLUDE ({", ".join(done)}), {stable_hash_sql("preference", *answered)} AS id,
             [{", ".join(f"{axis}_{order}_id" for axis, order in ASKINGS)}] AS comparisons,
             {pair} AS pair, sha256({pair}) AS rank
         FROM ({decided})"""

@@ -27,7 +27,7 @@ def test_vectors_are_scikit_learns_to_the_bit(monkeypatch, num, num_words, longe
         sublinear_tf=True,
         min_df=2,
         max_features=max_features,
-        token_pattern=r"(?u)\b\w+\b",
+        token_pattern=r"(?u)\b\w+\b",  # noqa: S106
     ).fit_transform(texts)
     found = words.vectors(texts)
     assert found.shape == expected.shape
