@@ -5,6 +5,7 @@ Everything that comes after (rows, counts, audit) reads this file, so the four b
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from spavl.preferences.deciding import ASKINGS, askings_sql, decisions_sql, verdicts_sql
@@ -13,6 +14,9 @@ from spavl.sql import Text, literal, stable_hash_sql
 from spavl.stage import Tables
 
 ROWS_PER_GROUP = 16_384  # the writer holds one group per thread, texts included
+PAIRS_AT_ONCE = (
+    100_000  # joined and sorted with their texts, some 150 MB; more pairs are done image range by image range
+)
 LABELS = """
     SELECT response_id, question_id, image_id, model, is_unsafe, is_refusal, category, helpfulness
     FROM judgements WHERE mode = 'image' AND outcome = 'ok'"""
@@ -21,8 +25,8 @@ PREFERENCES = f"SELECT {COLUMNS} FROM pairs WHERE dropped IS NULL"
 
 # the responses that stand in a pair, with the judge's label if it gave one
 _SIDES = """
-    SELECT id, text, model, is_unsafe, is_refusal, helpfulness
-    FROM (SELECT id, text, model FROM responses WHERE id IN (
+    SELECT id, image_id, text, model, is_unsafe, is_refusal, helpfulness
+    FROM (SELECT id, image_id, text, model FROM responses WHERE id IN (
         SELECT unnest([response_a, response_b]) FROM verdicts))
     LEFT JOIN (SELECT response_id, is_unsafe, is_refusal, helpfulness FROM labels) ON response_id = id"""
 _OF_SIDE = ("text", "model", "is_unsafe", "is_refusal", "helpfulness")
@@ -35,22 +39,40 @@ def open_pairs(tables: Tables, scratch: Path, min_agreement: float, min_benign_h
     The sides of a pair that leans to nobody are NULL.
     """
     tables.view("labels", LABELS)
-    _keep(tables, "verdicts", verdicts_sql(askings_sql()), scratch)
-    _keep(tables, "sides", _SIDES, scratch)
-    decided = decisions_sql(_sided(), min_agreement, min_benign_helpfulness)
+    _keep(tables, "verdicts", [verdicts_sql(askings_sql())], scratch)
+    _keep(tables, "sides", [_SIDES], scratch)
     order = "pair_image, question_id, response_a, response_b"
-    _keep(tables, "pairs", f"{_with_ids(decided)} ORDER BY {order}", scratch)
+    queries = []
+    for images in _image_ranges(tables):
+        decided = decisions_sql(_sided(images), min_agreement, min_benign_helpfulness)
+        queries.append(f"{_with_ids(decided)} ORDER BY {order}")
+    _keep(tables, "pairs", queries, scratch)
 
 
-def _keep(tables: Tables, view: str, query: str, scratch: Path) -> None:
-    """Work the query out once, into a local file with that view."""
-    path = scratch / f"{view}.parquet"
-    tables.sql(query).write_parquet(str(path), row_group_size=ROWS_PER_GROUP)
-    tables.view(view, f"SELECT * FROM read_parquet({literal(str(path))})")
+def _keep(tables: Tables, view: str, queries: Sequence[str], scratch: Path) -> None:
+    """Work the queries out once, each into a local file; the view has the rows of all."""
+    files = [scratch / f"{view}-{number:04d}.parquet" for number in range(len(queries))]
+    for file, query in zip(files, queries, strict=True):
+        tables.sql(query).write_parquet(str(file), row_group_size=ROWS_PER_GROUP)
+    names = ", ".join(literal(str(file)) for file in files)
+    tables.view(view, f"SELECT * FROM read_parquet([{names}])")
 
 
-def _sided() -> str:
-    """Verdicts with the question and what is known of the two sides."""
+def _image_ranges(tables: Tables) -> list[str]:
+    """Conditions on image_id, in order, that hold for about PAIRS_AT_ONCE pairs each; together for all."""
+    found = tables.sql(
+        f"""SELECT DISTINCT image_id FROM (
+            SELECT image_id, row_number() OVER (ORDER BY image_id) AS place FROM verdicts
+        ) WHERE place % {PAIRS_AT_ONCE} = 0 ORDER BY image_id"""
+    )
+    bounds = [literal(image) for (image,) in found.fetchall()]
+    above = ["TRUE", *(f"image_id > {bound}" for bound in bounds)]
+    below = [*(f"image_id <= {bound}" for bound in bounds), "TRUE"]
+    return [f"{low} AND {high}" for low, high in zip(above, below, strict=True)]
+
+
+def _sided(images: str) -> str:
+    """Verdicts with the question and what is known of the two sides; of the images for which the condition holds."""
     sides = [
         f"{side}.{name} AS {side}{'' if name == 'text' else '_' + name}"
         for side in ("chosen", "rejected")
@@ -63,14 +85,14 @@ def _sided() -> str:
                 CASE leaning WHEN 'a' THEN response_b WHEN 'b' THEN response_a END AS rejected_response,
                 if(leaning = 'a', group_a, group_b) AS chosen_group,
                 if(leaning = 'a', group_b, group_a) AS rejected_group
-            FROM verdicts)
+            FROM verdicts WHERE {images})
         SELECT leaning.* EXCLUDE (image_id), leaning.image_id AS pair_image, asked.*, {", ".join(sides)}
         FROM leaning
         LEFT JOIN (
             SELECT id AS asked_id, image_id, class1, class2, class3, kind, kind = 'benign_control' AS is_benign, text AS question
-            FROM questions) asked ON asked_id = question_id
-        LEFT JOIN sides chosen ON chosen.id = chosen_response
-        LEFT JOIN sides rejected ON rejected.id = rejected_response"""
+            FROM questions WHERE {images}) asked ON asked_id = question_id
+        LEFT JOIN (FROM sides WHERE {images}) chosen ON chosen.id = chosen_response
+        LEFT JOIN (FROM sides WHERE {images}) rejected ON rejected.id = rejected_response"""
 
 
 def _with_ids(decided: str) -> str:

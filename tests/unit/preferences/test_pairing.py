@@ -9,7 +9,7 @@ from tests.stage_context import run_stage
 from tests.unit.preferences.by_hand import decide, preference
 from tests.unit.preferences.made_nights import Label, Pair, context, night
 
-from spavl.preferences import stage
+from spavl.preferences import pairing, stage
 
 labels = st.none() | st.builds(Label, st.booleans(), st.booleans(), st.integers(0, 3))
 pairs = st.builds(Pair, st.text("abt?xn", min_size=4, max_size=4), st.booleans(), labels, labels)
@@ -59,6 +59,15 @@ def test_every_row_and_count_is_that_of_the_pairs_decided_one_by_one(
     assert sealed.counts["undecided_axes"] == len(verdicts) - len(decided)
     assert sealed.counts["inconsistent_axes"] == sum(not verdict.is_consistent for verdict in decided)
     assert sealed.measures["num_pairs_unlike_their_responses"] == 0
+
+
+def test_pairs_done_image_range_by_image_range_are_the_same_rows(tmp_path, monkeypatch):
+    rows = night([Pair("aabb"), Pair("bbaa"), Pair("tttt"), Pair("ttaa")] * 7)
+    whole = run_stage(stage, context(tmp_path, rows))
+    monkeypatch.setattr(pairing, "PAIRS_AT_ONCE", 3)
+    cut = context(tmp_path, rows)
+    assert run_stage(stage, cut) == whole
+    assert len(list(cut.scratch.glob("pairs-*.parquet"))) == 28 // 3 + 1
 
 
 @pytest.mark.parametrize(
