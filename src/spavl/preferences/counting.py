@@ -11,6 +11,7 @@ from typing import Any
 from spavl.audit.benign_harm import BenignImage
 from spavl.audit.direction import Direction, direction_of
 from spavl.preferences.deciding import REASONS_TO_DROP
+from spavl.preferences.image_ranges import image_ranges
 from spavl.records import AXES, BENIGN
 from spavl.sql import literal
 from spavl.stage import Tables
@@ -18,6 +19,7 @@ from spavl.taxonomy import load_taxonomy
 
 Counts = dict[str, tuple[int, int]]  # group -> (images that are hits, images)
 
+ANSWERS_AT_ONCE = 1_500_000
 NUM_IDS = 20  # of rows to look at, per finding, in the record
 UNUSABLE = ("unparsable", "conflict", "unlabelled", "low_agreement")  # of REASONS_TO_DROP: the judge's doing
 HARM = "leaning IS NOT NULL AND NOT is_benign"  # pairs of harm prompts that are kept, or that another reason dropped
@@ -113,13 +115,21 @@ def against_helpfulness(tables: Tables) -> float | None:
 
 def unread(tables: Tables) -> Counts:
     """Answers: a hit if the judge, seeing the image, gave it no label that can be read."""
-    answers = """
-        SELECT responses.image_id, class1, class3, kind, model,
-            responses.id NOT IN (SELECT response_id FROM labels) AS is_lost
-        FROM responses JOIN questions ON questions.id = question_id
-        WHERE responses.outcome = 'ok'"""
     names = ["'domain=' || class1", "'leaf=' || class3", "'kind=' || kind", "'model=' || model"]
-    return _counts(tables, answers, "is_lost", names)
+    total: Counts = {}
+    for images in image_ranges(tables, "responses", ANSWERS_AT_ONCE):
+        for name, counted in _counts(tables, _answers(images), "is_lost", names).items():
+            hits, num_images = total.get(name, (0, 0))
+            total[name] = (hits + counted[0], num_images + counted[1])
+    return total
+
+
+def _answers(images: str) -> str:
+    return f"""
+        SELECT answers.*, class1, class3, kind, label IS NULL AS is_lost
+        FROM (SELECT id, question_id, image_id, model FROM responses WHERE outcome = 'ok' AND {images}) answers
+        JOIN (SELECT id AS asked_id, class1, class3, kind FROM questions WHERE {images}) ON asked_id = question_id
+        LEFT JOIN (SELECT response_id AS label FROM labels WHERE {images}) ON label = answers.id"""
 
 
 def undecided(tables: Tables) -> Counts:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from spavl.preferences.deciding import ASKINGS, askings_sql, decisions_sql, verdicts_sql
+from spavl.preferences.image_ranges import image_ranges
 from spavl.records import Preference
 from spavl.sql import Text, literal, stable_hash_sql
 from spavl.stage import Tables
@@ -43,7 +44,7 @@ def open_pairs(tables: Tables, scratch: Path, min_agreement: float, min_benign_h
     _keep(tables, "sides", [_SIDES], scratch)
     order = "pair_image, question_id, response_a, response_b"
     queries = []
-    for images in _image_ranges(tables):
+    for images in image_ranges(tables, "verdicts", PAIRS_AT_ONCE):
         decided = decisions_sql(_sided(images), min_agreement, min_benign_helpfulness)
         queries.append(f"{_with_ids(decided)} ORDER BY {order}")
     _keep(tables, "pairs", queries, scratch)
@@ -56,19 +57,6 @@ def _keep(tables: Tables, view: str, queries: Sequence[str], scratch: Path) -> N
         tables.sql(query).write_parquet(str(file), row_group_size=ROWS_PER_GROUP)
     names = ", ".join(literal(str(file)) for file in files)
     tables.view(view, f"SELECT * FROM read_parquet([{names}])")
-
-
-def _image_ranges(tables: Tables) -> list[str]:
-    """Conditions on image_id, in order, that hold for about PAIRS_AT_ONCE pairs each; together for all."""
-    found = tables.sql(
-        f"""SELECT DISTINCT image_id FROM (
-            SELECT image_id, row_number() OVER (ORDER BY image_id) AS place FROM verdicts
-        ) WHERE place % {PAIRS_AT_ONCE} = 0 ORDER BY image_id"""
-    )
-    bounds = [literal(image) for (image,) in found.fetchall()]
-    above = ["TRUE", *(f"image_id > {bound}" for bound in bounds)]
-    below = [*(f"image_id <= {bound}" for bound in bounds), "TRUE"]
-    return [f"{low} AND {high}" for low, high in zip(above, below, strict=True)]
 
 
 def _sided(images: str) -> str:

@@ -1,6 +1,7 @@
 import random
 from dataclasses import replace
 
+import pytest
 from tests.made_rows import image, judgement, question, response
 from tests.unit.preferences.made_nights import Label, Pair, night, opened
 
@@ -38,7 +39,9 @@ def test_a_row_that_is_unlike_its_response_is_counted(tmp_path):
     assert counting.num_unlike_their_responses(tables) == 1 + 2
 
 
-def test_groups_that_lost_answers_are_counted_by_image(tmp_path):
+@pytest.mark.parametrize("at_once", [5, 1000])
+def test_groups_that_lost_answers_are_counted_by_image(tmp_path, monkeypatch, at_once):
+    monkeypatch.setattr(counting, "ANSWERS_AT_ONCE", at_once)
     rng = random.Random(4)
     images = [image(f"i{n}") for n in range(6)]
     questions = [
