@@ -1,8 +1,9 @@
 """Which texts have nearly the same runs of characters: exact, on arrays, one side in an index and the other in a stream. Pure.
 
-Two sets that are alike share one of the rarest members of each (prefix filter: Chaudhuri, Ganti and Kaushik 2006; Bayardo,
-Ma and Srikant 2007), so all pairs are found, and only texts that share a rare run are compared. How rare a run is, is counted
-in the index; a run that the index does not have is the rarest.
+Two sets that are alike share MIN_COMMON of the rarest members of each (prefix filter: Chaudhuri, Ganti and Kaushik 2006;
+with more than one: Wang, Li and Feng 2012), so all pairs are found, and only texts that share rare runs are compared. One word
+gives several runs, so one run in common would be too little to tell. How rare a run is, is counted in the index; a run that
+the index does not have is the rarest.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 SHINGLE_CHARS = 5
 MIN_JACCARD = 0.6
+MIN_COMMON = 8
 _CODE_BITS = 12  # of a character below 4096; five of them are one number
 _MEETINGS_AT_ONCE = 1_000_000
 
@@ -60,25 +62,33 @@ class TextIndex:
         owner, rank = owner[order], rank[order]
         num_known = np.bincount(owner, minlength=len(texts))
         num_rare = _prefix(size) - (size - num_known)
-        for left, right in self._candidates(owner, rank, num_known, num_rare):
+        for left, right in self._candidates(owner, rank, num_known, num_rare, _min_common(size)):
             is_alike = self._is_alike(left, right, size, num_known, rank)
             yield from zip(left[is_alike].tolist(), right[is_alike].tolist(), strict=True)
 
     def _candidates(
-        self, owner: np.ndarray, rank: np.ndarray, num_known: np.ndarray, num_rare: np.ndarray
+        self,
+        owner: np.ndarray,
+        rank: np.ndarray,
+        num_known: np.ndarray,
+        num_rare: np.ndarray,
+        min_common: np.ndarray,
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Blocks of (text, text of the index), int64 [B] each, that share a rare run; a pair may come in several blocks."""
+        """Blocks of (text, text of the index), int64 [B] each, that share enough rare runs."""
         import numpy as np
 
         is_rare = _place_in_text(owner, num_known) < num_rare[owner]
         owner, rank = owner[is_rare], rank[is_rare]
         number = self._posting[rank + 1] - self._posting[rank]
-        block = np.cumsum(number) // _MEETINGS_AT_ONCE
-        for start, end in _stretches(block):
+        before = np.cumsum(number) - number
+        of_text = np.searchsorted(owner, owner)  # all runs of one text are in one block
+        for start, end in _stretches(before[of_text] // _MEETINGS_AT_ONCE):
             left = np.repeat(owner[start:end], number[start:end])
             right = self._posted[_ranges(self._posting[rank[start:end]], number[start:end])]
-            pairs = np.unique(left * len(self._size) + right)
-            yield np.divmod(pairs, len(self._size))
+            pairs, times = np.unique(left * len(self._size) + right, return_counts=True)
+            left, right = np.divmod(pairs, len(self._size))
+            is_enough = times >= np.minimum(min_common[left], _min_common(self._size[right]))
+            yield left[is_enough], right[is_enough]
 
     def _is_alike(
         self, left: np.ndarray, right: np.ndarray, size: np.ndarray, num_known: np.ndarray, rank: np.ndarray
@@ -136,11 +146,18 @@ def _codes(points: np.ndarray) -> np.ndarray:
     return np.where(is_wide, mixed | np.uint64(1 << 63), packed)
 
 
-def _prefix(size: np.ndarray) -> np.ndarray:
-    """How many of a set's rarest members must hold one that an alike set has too."""
+def _min_common(size: np.ndarray) -> np.ndarray:
+    """How many rare members an alike set shares at least: fewer than MIN_COMMON only if all that it must share are fewer."""
     import numpy as np
 
-    return size - np.ceil(MIN_JACCARD * size).astype(np.int64) + 1
+    return np.minimum(MIN_COMMON, np.ceil(MIN_JACCARD * size).astype(np.int64))
+
+
+def _prefix(size: np.ndarray) -> np.ndarray:
+    """Among how many of a set's rarest members an alike set has those."""
+    import numpy as np
+
+    return size - np.ceil(MIN_JACCARD * size).astype(np.int64) + _min_common(size)
 
 
 def _place_in_text(owner: np.ndarray, size: np.ndarray) -> np.ndarray:
