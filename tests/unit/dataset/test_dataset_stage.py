@@ -298,7 +298,9 @@ def drawn_context(tmp_path, **section):
     drawings = [draw(all_concepts()[number], number) for number in range(len(images))]
     drawings[1] = drawings[0].transpose(Pillow.Transpose.FLIP_LEFT_RIGHT)
     rows = [Thumbnail(one.id, thumbnails(drawn)) for one, drawn in zip(images, drawings, strict=True)]
-    ctx.records_by_stage = {"images": former_record(ctx.store, "images", {"table": images, "thumbnails": rows})}
+    ctx.records_by_stage = {
+        "images": former_record(ctx.store, "images", {"table": images, "thumbnails": rows})
+    }
     return ctx, images
 
 
