@@ -22,12 +22,14 @@ from typing import TYPE_CHECKING, Any
 
 from spavl.artifacts.parts import Table, write_parts
 from spavl.artifacts.record import Record, record_path
-from spavl.artifacts.store import Store, blob_path, open_store
+from spavl.artifacts.store import Store, open_store
 from spavl.records import Image, Preference, Question, arrow_schema
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
+
+    from spavl.artifacts.blobs import Packing
 
 IMAGE_BYTES = 24_000
 QUESTIONS_PER_IMAGE = 3
@@ -45,8 +47,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="spavl-dataset-", dir=options.folder) as folder:
         url = f"file://{folder}/store"
         num_images = options.pairs // QUESTIONS_PER_IMAGE
-        _make_night(open_store(url), FIRST, num_images)
-        _make_night(open_store(url), SECOND, int(num_images * (1 + NEW_SHARE)))
+        _make_night(open_store(url), FIRST, num_images, options.image_bytes)
+        _make_night(open_store(url), SECOND, int(num_images * (1 + NEW_SHARE)), options.image_bytes)
         for run_id in (FIRST, SECOND):
             command = [
                 sys.executable,
@@ -63,6 +65,7 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--pairs", type=int, default=100_258)
+    parser.add_argument("--image-bytes", type=int, default=IMAGE_BYTES)
     parser.add_argument("--folder", help="where the store is made and removed; default: the system's")
     parser.add_argument("--store", help=argparse.SUPPRESS)
     parser.add_argument("--run", help=argparse.SUPPRESS)
@@ -72,8 +75,9 @@ def _options() -> argparse.Namespace:
 # ---------------------------------------------------------------------- the tables of a night
 
 
-def _make_night(store: Store, run_id: str, num_images: int) -> None:
-    image_ids = [_image(store, number) for number in range(num_images)]
+def _make_night(store: Store, run_id: str, num_images: int, num_bytes: int = IMAGE_BYTES) -> None:
+    with store.packing() as packing:
+        image_ids = [_image(packing, number, num_bytes) for number in range(num_images)]
     tables = {"images": _images(image_ids), **_about(image_ids)}
     for stage, table in tables.items():
         parts = write_parts(store, stage, table.schema, [table])
@@ -82,16 +86,10 @@ def _make_night(store: Store, run_id: str, num_images: int) -> None:
         store.write(record_path(run_id, stage), record.to_json())
 
 
-def _image(store: Store, number: int) -> str:
+def _image(packing: Packing, number: int, num_bytes: int) -> str:
     import numpy as np
 
-    content = np.random.default_rng(number).bytes(IMAGE_BYTES)
-    digest = hashlib.sha256(content).hexdigest()
-    path = store.local_path(blob_path(digest))
-    assert path is not None
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)  # put_blob waits for the disk, 30,000 times
-    return digest
+    return packing.put(np.random.default_rng(number).bytes(num_bytes))
 
 
 def _leaf(number: int) -> tuple[str, str, str]:

@@ -87,7 +87,7 @@ def opened(folder, images, splits, questions, preferences):
 @settings(deadline=None, max_examples=25)  # the machine may be busy
 @given(nights(), st.booleans())
 def test_rows_counts_and_measures_are_those_of_plain_python(night, hold_out_words):
-    images, splits, questions, preferences = night
+    _, splits, questions, preferences = night
     expected = rows_in_python(splits, questions, preferences, hold_out_words)
     with TemporaryDirectory() as folder:
         ctx = opened(folder, *night)
