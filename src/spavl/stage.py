@@ -109,6 +109,15 @@ class Tables(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class CopiedFile:
+    """A file that the store has already."""
+
+    source: str  # path in the store
+    sha256: str
+    num_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Sealed:
     """What `seal` gives the runner: the table to check and record, and what goes beside it."""
 
@@ -126,6 +135,9 @@ class Sealed:
     measures: Mapping[str, float | None] = field(
         default_factory=dict
     )  # numbers over the whole table that the suite may limit, declared in validation/measures.py
+    copied: Mapping[str, Mapping[str, CopiedFile]] = field(
+        default_factory=dict
+    )  # folder -> relative path -> a file that goes there too by `store.copy`, never read
 
 
 class StageContext(Protocol):

@@ -29,15 +29,6 @@ def worst_share(flags: Sequence[bool], *slices: Sequence[Hashable]) -> float | N
     return max(shares, default=None)
 
 
-def smallest_share(
-    flags: Sequence[bool], names: Sequence[Hashable], may_miss: Collection[str]
-) -> float | None:
-    """The smallest share of rows with the flag over the names that may not be missing, of at least MIN_ROWS."""
-    kept = [(flag, name) for flag, name in zip(flags, names, strict=True) if name not in may_miss]
-    worst = worst_share([not flag for flag, _ in kept], [name for _, name in kept])
-    return None if worst is None else 1 - worst
-
-
 def without(expected: Iterable[str], found: Collection[str], may_miss: Collection[str]) -> float:
     """How many of the expected names are not found and may not be missing."""
     return float(len(set(expected) - set(found) - set(may_miss)))

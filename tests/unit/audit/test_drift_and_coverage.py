@@ -4,6 +4,7 @@ from collections import Counter
 import pytest
 
 from spavl.audit import coverage
+from spavl.audit.dataset_table import Usable, coverage_measures
 from spavl.audit.drift import binned, binned_counts, drift, psi
 
 
@@ -61,6 +62,13 @@ def test_what_is_missing_is_counted_unless_it_may_be():
 def test_a_slice_of_too_few_rows_is_not_looked_at():
     names, flags = ["big"] * 20 + ["small"] * 19, [False] * 10 + [True] * 29
     assert coverage.worst_share(flags, names) == 0.5
-    assert coverage.smallest_share(flags, names, []) == 0.5
     assert coverage.worst_share([True], ["small"]) is None
-    assert coverage.smallest_share(flags, names, ["big"]) is None
+    assert coverage_measures({"big": Usable(20, 10), "small": Usable(19, 0)}, {}, {}, []) == {
+        "smallest_paired_share_of_slice": 0.5,
+        "num_leaves_without_pairs": 0,
+    }
+    leaves = {"asked": Usable(10, 0), "rare": Usable(9, 0), "paired": Usable(10, 1)}
+    assert coverage_measures({"big": Usable(20, 10)}, {}, leaves, ["big"]) == {
+        "smallest_paired_share_of_slice": None,
+        "num_leaves_without_pairs": 1,
+    }
