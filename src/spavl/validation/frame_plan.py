@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from spavl.validation.catalogue import EXPECTATION_TYPES
 from spavl.validation.suite import Expectation
 
-MAX_CELLS = 4_000_000  # of a frame of whole columns, unless one expectation needs more
 _COMPARE_WITH_WORDS = {"expect_column_values_to_be_in_set", "expect_column_values_to_not_be_in_set"}
 _OF_ONE_ROW = {f"expect_column_{name}_to_be_between" for name in ("min", "max", "median")}
 
@@ -54,13 +53,14 @@ def frame_plan(
     expectations: Sequence[Expectation],
     long_columns: Set[str],
     constants: Set[str],
-    num_rows: int,
-    max_cells: int = MAX_CELLS,
+    max_columns: int,
 ) -> FramePlan:
-    """`long_columns` are text columns with many different values, `constants` the columns that are the same in every row."""
+    """`long_columns` are text columns with many different values, `constants` the columns that are the same in every row.
+
+    A frame of whole columns has at most `max_columns`, unless one expectation needs more.
+    """
     constant, ranking, others = Frame(), [], []
     sliced: dict[frozenset[str], Frame] = {}
-    max_columns = max(1, max_cells // num_rows)
     for number, expectation in enumerate(expectations):
         kind = EXPECTATION_TYPES[expectation.type]
         ranked = long_columns & set(expectation.columns) - set(expectation.row_condition)

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
     from spavl.validation.checked_table import CheckedTable
 
+MAX_CELLS = 4_000_000  # of a frame of whole columns, unless one expectation needs more
 SLICE_ROWS, TEXT_SLICE_ROWS = 500_000, 100_000
 NUM_ROW_IDS = 20
 # SUMMARY without partial lists: every other result format copies cells into the result and from there into Data Docs
 RESULT_FORMAT = {"result_format": "SUMMARY", "partial_unexpected_count": 0}
-
 _WITH_ROWS = {"result_format": "COMPLETE", "partial_unexpected_count": 0}
 
 
@@ -36,7 +36,9 @@ class Finding:
 
 def look(table: CheckedTable, suite: Suite) -> tuple[dict[str, Any], list[Finding]]:
     """The validation (JSON, results in the order of the suite) and the findings; raises UserError if one cannot be evaluated."""
-    plan = frame_plan(suite.expectations, table.long_columns, table.constants.keys(), table.num_rows)
+    constants = table.constants.keys()
+    max_columns = max(1, MAX_CELLS // table.num_rows)
+    plan = frame_plan(suite.expectations, table.long_columns, constants, max_columns)
     found = _Found(suite)
     if plan.constant.numbers:
         found.add(plan.constant, _one_row(table, plan.constant))
