@@ -2,9 +2,10 @@ import pytest
 
 from spavl.artifacts.channel import Entry
 from spavl.artifacts.record import Record
+from spavl.artifacts.standing import references_of, standing_of
 from spavl.artifacts.store import open_store
 from spavl.config import Config
-from spavl.decision import earlier_releases, in_words, planned_decision
+from spavl.decision import in_words, planned_decision
 from spavl.errors import UserError
 from spavl.kinship import refuse_kinship
 from spavl.validation import find_suite
@@ -34,7 +35,8 @@ def rolled_back(number, target):
 
 
 def roles(*entries):
-    return {role: reference["run_id"] for role, reference in earlier_releases(entries).items()}
+    references = references_of(entries[-1], standing_of(entries)) if entries else {}
+    return {role: reference["run_id"] for role, reference in references.items()}
 
 
 def test_a_first_release_is_compared_with_the_base_alone():
@@ -79,7 +81,7 @@ def dataset(harm, benign):
 
 def planned(tmp_path, harm, benign):
     store = open_store(f"file://{tmp_path}")
-    return planned_decision(store, Config(profile="test"), dataset(harm, benign), find_suite("evaluation"))
+    return planned_decision(store, Config(profile="test"), dataset(harm, benign), find_suite("evaluation"), None)
 
 
 def test_the_plan_says_how_many_prompts_the_decision_needs_and_what_those_drawn_are_worth(tmp_path):
