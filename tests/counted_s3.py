@@ -38,7 +38,9 @@ class CountedS3:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         with self._lock:
             number = len(self.requests)
-            self.requests.append(f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}?{environ['QUERY_STRING']}")
+            self.requests.append(
+                f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}?{environ['QUERY_STRING']}"
+            )
         is_hit = number == self._fails_at or (self._is_lasting and number > self._fails_at >= 0)
         if not is_hit:
             return self._application(environ, start_response)

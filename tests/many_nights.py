@@ -81,7 +81,8 @@ class Nights:
     def _publish(
         self, name: str, stage: str, run: str, number: int, details: dict[str, Any], is_former: bool
     ) -> None:
-        entry = Entry(number + 1, number, "publish", run, stage, f"{stage} {number}", "2025", details=details)
+        at = (FIRST_NIGHT + datetime.timedelta(days=number, hours=1 if stage == "dataset" else 3)).isoformat()
+        entry = Entry(number + 1, number, "publish", run, stage, f"{stage} {number}", at, details=details)
         if stage == "dataset":
             record = Record(run, stage, entry.fingerprint, "2025", "0", {}, {}, {}, counts=DATASET_COUNTS)
             self.create(record_path(run, stage), record.to_json())

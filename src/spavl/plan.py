@@ -201,7 +201,10 @@ def _alignment(
         **planned_decision(store, config, dataset, plan.suites["evaluation"], former),
     )
     plan = replace(plan, skip_reason=_already_aligned(store, plan, former))
-    return _with_runs(store, config, plan, names, former, dataset.run_id)
+    newest = max(
+        (entry for entry in (dataset_head, former) if entry), key=lambda entry: entry.created_at, default=None
+    )
+    return _with_runs(store, config, plan, names, former, newest.run_id if newest else "")
 
 
 def _with_runs(

@@ -73,7 +73,9 @@ moves = st.lists(st.tuples(rates, rates, st.none() | st.integers(0, 9)), min_siz
 @given(moves=moves, num_former=st.integers(0, 12))
 @settings(max_examples=60, deadline=None)
 def test_the_head_says_what_the_whole_history_says_however_much_of_it_is_of_a_former_version(
-    tmp_path_factory: pytest.TempPathFactory, moves: list[tuple[float | None, float | None, int | None]], num_former: int
+    tmp_path_factory: pytest.TempPathFactory,
+    moves: list[tuple[float | None, float | None, int | None]],
+    num_former: int,
 ) -> None:
     store = open_store(f"file://{tmp_path_factory.mktemp('store')}")
     entries: list[Entry] = []

