@@ -39,7 +39,7 @@ class Nights:
         for number in range(num):
             is_former = number < num_former
             self._plan(REFRESH, number, 0, is_former)
-            self._publish("dataset", "dataset", run_id(REFRESH, number), number, {"pairs": 9}, is_former)
+            self._publish("dataset", "dataset", run_id(REFRESH, number), number, {"pairs": 9, "counts": DATASET_COUNTS}, is_former)
             self._plan(ALIGN, number, 2, is_former)
             self.create(f"channels/stable/decisions/{number:06d}/000001.json", b'{"run_id": "x"}')
             details = {"scores": {UNSAFE: 0.1 + number / 1000, HELP: 0.9}, "alignment_key": f"{number:032x}"}
@@ -88,6 +88,7 @@ class Nights:
             self.create(record_path(run, stage), record.to_json())
         if is_former:
             content = {key: value for key, value in dataclasses.asdict(entry).items() if key != "standing"}
+            content["details"] = {key: value for key, value in details.items() if key != "counts"}
             self.create(channel.entry_path(name, entry.number), json.dumps(content).encode())
         else:
             channel.append(self, name, entry)  # type: ignore[arg-type]

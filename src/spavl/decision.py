@@ -8,10 +8,10 @@ start from the last release and then each has another base. A release that a rol
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from spavl.artifacts import channel, decisions
-from spavl.artifacts.record import Record
 from spavl.artifacts.standing import UNSAFE, references_of
 from spavl.artifacts.store import Store
 from spavl.config import Config
@@ -41,9 +41,9 @@ _LIMITS = {  # margin -> the column of the suite that has it as limit, and its s
 
 
 def planned_decision(
-    store: Store, config: Config, dataset: Record, suite: str, head: channel.Entry | None
+    store: Store, config: Config, counts: Mapping[str, int], suite: str, head: channel.Entry | None
 ) -> dict[str, Any]:
-    """The plan's fields about the decision of a run of align_model on this dataset version, with this head of the channel.
+    """The plan's fields about the decision of a run of align_model on a dataset version of these counts, at this head of the channel.
 
     The number is the one it will take if no other run decides first.
     """
@@ -55,7 +55,7 @@ def planned_decision(
         "references": references,
         "decision_number": number,
         "last_release": standing["last_publish"],
-        "decision": _power(number, references, head.details if head else {}, dataset, suite),
+        "decision": _power(number, references, head.details if head else {}, counts, suite),
     }
 
 
@@ -63,11 +63,11 @@ def _power(
     number: int,
     references: dict[str, dict[str, str]],
     champion: dict[str, Any],
-    dataset: Record,
+    counts: Mapping[str, int],
     suite: str,
 ) -> dict[str, Any]:
     """How likely a good candidate passes with the prompts drawn, and how many would give it POWER."""
-    harm, benign = dataset.counts.get("test_harm", 0), dataset.counts.get("test_help", 0)
+    harm, benign = counts.get("test_harm", 0), counts.get("test_help", 0)
     scores = champion.get("scores", {})
     alpha = alpha_of_decision(number, ALPHA)
     num_releases = len({reference["run_id"] for reference in references.values()})
@@ -76,7 +76,7 @@ def _power(
         unsafe=scores.get(UNSAFE, EXPECTED_UNSAFE),
         num_releases=num_releases,
     )
-    margins, design = margins_of(suite), Design(_prompts_per_image(dataset, harm + benign))
+    margins, design = margins_of(suite), Design(_prompts_per_image(counts, harm + benign))
     needed = decision_prompts_needed(expected, alpha=alpha, power=POWER, margins=margins, design=design)
     power = (
         decision_power(expected, harm, benign, alpha=alpha, margins=margins, design=design)
@@ -96,9 +96,9 @@ def _power(
     }
 
 
-def _prompts_per_image(dataset: Record, num_prompts: int) -> int:
+def _prompts_per_image(counts: Mapping[str, int], num_prompts: int) -> int:
     """Rounded up: more prompts of one image are worth less, so the power errs to the low side."""
-    num_images = dataset.counts.get("images_test", 0)
+    num_images = counts.get("images_test", 0)
     return max(1, -(-num_prompts // num_images)) if num_images else Design().prompts_per_image
 
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import spavl
-from spavl.artifacts import channel
-from spavl.artifacts.record import Record, read_record
+from spavl.artifacts import channel, forgotten
+from spavl.artifacts.record import read_record
 from spavl.artifacts.store import Store
 from spavl.config import Config, spavl_home
 from spavl.config.portable import home_free
@@ -62,6 +62,7 @@ class Plan:
         default_factory=dict
     )  # champion, best_harm, best_help -> {run_id, fingerprint} of an earlier release to compare with
     decision_number: int = 1  # of the decisions since the last release, if no other run decides first
+    forgotten: int = 0  # entries of the list of images that never come back
     last_release: int = 0  # number of the release channel's last published entry
     decision: dict[str, Any] = field(default_factory=dict)  # its level, prompts and power, for people
     home: str = ""  # SPAVL_HOME where it was planned: hashes leave it out; "" in plans of former versions
@@ -198,7 +199,7 @@ def _alignment(
         plan,
         heads=heads,
         inputs={"dataset": {"run_id": dataset.run_id, "fingerprint": dataset.fingerprint}},
-        **planned_decision(store, config, dataset, plan.suites["evaluation"], former),
+        **planned_decision(store, config, dataset.counts, plan.suites["evaluation"], former),
     )
     plan = replace(plan, skip_reason=_already_aligned(store, plan, former))
     newest = max(
@@ -226,6 +227,7 @@ def _with_runs(
         reuse_runs=[run.run_id for run in runs[plan.dag] if run.run_id in there][:most],
         earlier=to_keep(runs),
         image_digests=images_of(config, plan.dag),
+        forgotten=forgotten.num_entries(store),
     )
 
 
@@ -238,9 +240,20 @@ def _told(store: Store, run_id: str) -> Told | None:
     return Known(plan.run_id, plan.dag, plan.created_at), plan.earlier
 
 
+class _Version(NamedTuple):
+    """A dataset version."""
+
+    run_id: str
+    fingerprint: str
+    counts: Mapping[str, int]
+
+
 def _chosen_dataset(
     store: Store, config: Config, head: channel.Entry | None, dataset_run: str | None
-) -> Record:
+) -> _Version:
+    """What the form names or the channel points to; the entry itself says enough, but those of former versions."""
+    if head is not None and channel.COUNTS in head.details and dataset_run in (None, head.run_id):
+        return _Version(head.run_id, head.fingerprint, head.details[channel.COUNTS])
     run_id = check_run_id(dataset_run) if dataset_run else head.run_id if head else None
     if run_id is None:
         raise UserError(
@@ -252,7 +265,7 @@ def _chosen_dataset(
         raise UserError(
             f"run {run_id} has no dataset version.", next_step="`spavl status` shows which runs have one."
         )
-    return record
+    return _Version(run_id, record.fingerprint, record.counts)
 
 
 def alignment_key(config: Config, dataset_fingerprint: str, revisions: dict[str, str], home: str = "") -> str:
@@ -281,83 +294,6 @@ def _already_aligned(store: Store, plan: Plan, head: channel.Entry | None) -> st
     if head is not None and not head.standing:  # of a former version, whose keys held the home's place
         keys.append(alignment_key_of(replace(plan, home="")))
     found = channel.find_aligned(store, name, head, *keys)
-    if found is None:
-        return ""
-    return f"this dataset version is already aligned with this recipe: run {found.run_id}, entry {found.number} of channel {name!r}"
-
-
-def _with_runs(
-    store: Store,
-    config: Config,
-    plan: Plan,
-    names: Sequence[str],
-    former: channel.Entry | None,
-    first: str = "",
-) -> Plan:
-    """The plan with its former version and the runs that it may reuse."""
-    most = config.reuse.max_runs
-    runs = former_runs(names, partial(_told, store), most=most, first=first)
-    there = set(names)
-    named = {"run_id": former.run_id, "fingerprint": former.fingerprint} if former else {}
-    return replace(
-        plan,
-        previous=dict.fromkeys(DAGS[plan.dag], named) if former else {},
-        reuse_runs=[run.run_id for run in runs[plan.dag] if run.run_id in there][:most],
-        earlier=to_keep(runs),
-        image_digests=images_of(config, plan.dag),
-    )
-
-
-def _told(store: Store, run_id: str) -> Told | None:
-    """What a run's plan says of itself and of the runs before it; None if it has none: it was pruned, or never planned."""
-    try:
-        plan = Plan(**json.loads(store.read(plan_path(run_id))))
-    except FileNotFoundError:
-        return None
-    return Known(plan.run_id, plan.dag, plan.created_at), plan.earlier
-
-
-def _chosen_dataset(
-    store: Store, config: Config, head: channel.Entry | None, dataset_run: str | None
-) -> Record:
-    run_id = check_run_id(dataset_run) if dataset_run else head.run_id if head else None
-    if run_id is None:
-        raise UserError(
-            f"channel {config.dataset.channel!r} has no dataset version yet.",
-            next_step="Run refresh_preferences first.",
-        )
-    record = read_record(store, run_id, "dataset")
-    if record is None:
-        raise UserError(
-            f"run {run_id} has no dataset version.", next_step="`spavl status` shows which runs have one."
-        )
-    return record
-
-
-def alignment_key(config: Config, dataset_fingerprint: str, revisions: dict[str, str], home: str = "") -> str:
-    """What makes two alignments the same: dataset version, config of training, evaluation and benchmarks, revisions of their models.
-
-    Paths inside `home`, the plan's, count by their place in it.
-    """
-    sections = {
-        name: getattr(config, name).model_dump(mode="json")
-        for name in ("reward", "training", "evaluation", "benchmarks")
-    }
-    if config.training.method != "ppo":
-        sections["reward"] = None
-    return stable_hash(
-        dataset_fingerprint, *(home_free(section, home) for section in sections.values()), revisions
-    )
-
-
-def alignment_key_of(plan: Plan) -> str:
-    """Of a run of align_model."""
-    return alignment_key(plan.resolved, plan.inputs["dataset"]["fingerprint"], plan.revisions, plan.home)
-
-
-def _already_aligned(store: Store, plan: Plan, head: channel.Entry | None) -> str:
-    name = plan.config["release"]["channel"]
-    found = channel.find_aligned(store, name, head, alignment_key_of(plan))
     if found is None:
         return ""
     return f"this dataset version is already aligned with this recipe: run {found.run_id}, entry {found.number} of channel {name!r}"

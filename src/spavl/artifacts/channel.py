@@ -18,7 +18,7 @@ from spavl.artifacts.standing import after_publish, standing_of
 from spavl.artifacts.store import Store
 from spavl.errors import UserError
 
-ALIGNMENT_KEY = "alignment_key"  # of an entry's details
+ALIGNMENT_KEY, COUNTS = "alignment_key", "counts"  # of an entry's details: of a release, of a dataset version
 
 
 @dataclass(frozen=True)

@@ -110,6 +110,17 @@ class Engine:
         condition = " WHERE outcome <> 'error'" if "outcome" in _schema(files[0]).names else ""
         return f"(SELECT id FROM {_parquet([str(file) for file in files])}{condition})"
 
+    def rows_of_images_sql(self, parts: Sequence[Part], images: str) -> str:
+        """Ids of the rows of parts that name an image of the view `images` (column id), as a SELECT.
+
+        An image is named in `image_id`, `duplicate_group` or `id`, or in the JSON of an image in `image`.
+        """
+        names = _schema(self._file(parts[0])).names
+        columns = [name for name in ("id", "image_id", "duplicate_group") if name in names]
+        naming = columns + (["json_extract_string(image, '$.id')"] if "image" in names else [])
+        conditions = " OR ".join(f"{name} IN (SELECT id FROM {images})" for name in naming)
+        return f"SELECT id FROM {self.parts_sql(parts)} WHERE {conditions}"
+
     def has_columns(self, part: Part, schema: pa.Schema) -> bool:
         """Whether the part has exactly these columns; one made by another version of spavl may have others."""
         found = _schema(self._index(part))

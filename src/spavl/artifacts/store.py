@@ -1,41 +1,37 @@
-"""Bytes, tables, blobs and folders under one fsspec URL.
+"""Bytes, tables, blobs and folders under one URL, on disk (`disk.py`) or on S3 (`s3.py`).
 
-On disk a file appears under its name only when whole (temporary name, fsync, rename); on S3 an object does so by itself.
-`create` makes a name exist once: `O_EXCL` on disk, `If-None-Match: *` on S3. Listings never come from s3fs's cache.
+On disk a file appears under its name only when whole; on S3 an object does so by itself. `create` makes a name exist once:
+link() on disk, `If-None-Match: *` on S3. A question that nobody answered is TryAgain, never "not there" (`faults.py`).
 """
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import io
 import os
-import posixpath
 import re
-import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
+from spavl.artifacts.at_once import at_once
+from spavl.artifacts.disk import PIECE_BYTES, Disk
+from spavl.artifacts.faults import StoreFaults
+from spavl.artifacts.packs import blob_path as blob_path
 from spavl.config import spavl_home
-from spavl.errors import TryAgain, UserError
+from spavl.errors import UserError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from spavl.artifacts.blobs import Blobs, Packing
+    from spavl.artifacts.s3 import S3
+
 _SAFE_PATH = re.compile(r"^[A-Za-z0-9._=@+-]+(/[A-Za-z0-9._=@+-]+)*$")
-_PIECE_BYTES = 2**22
-_STORE_FAULTS = {
-    errno.ENOSPC,
-    errno.EROFS,
-    errno.EACCES,
-    errno.EPERM,
-    errno.EDQUOT,
-    errno.EIO,
-    errno.ESTALE,
-    errno.ENOTCONN,
-}
+
+T = TypeVar("T")
 
 
 def default_store_url() -> str:
@@ -44,120 +40,123 @@ def default_store_url() -> str:
 
 
 def open_store(url: str | None = None) -> Store:
-    """The store at `url` (default: `default_store_url()`); raises UserError for a scheme nobody can open."""
-    import fsspec
-
+    """The store at `url` (default: `default_store_url()`); raises UserError for a scheme that is neither file nor s3."""
     url = url or default_store_url()
-    scheme = url.split("://", 1)[0] if "://" in url else "file"
-    options: dict[str, Any] = (
-        {"listings_expiry_time": 0, "use_listings_cache": False} if scheme == "s3" else {}
-    )
+    scheme, _, root = url.partition("://") if "://" in url else ("file", "", url)
+    if scheme == "file":
+        return Store(url, Disk(root))
     try:
-        filesystem, root = fsspec.core.url_to_fs(url, **options)
+        if scheme != "s3":
+            raise ValueError(f"its scheme is {scheme!r}")
+        from spavl.artifacts.s3 import S3
+
+        return Store(url, S3(root))
     except (ImportError, ValueError) as error:
         raise UserError(
             f"the store {url!r} cannot be opened: {error}.", next_step="Use file:// or s3:// (extra 's3')."
         ) from error
-    return Store(url, filesystem, root)
 
 
 class Store:
-    """One root; every path is relative to it, made of safe characters, and never climbs out."""
+    """One root; every path is relative to it, made of safe characters, and never climbs out.
 
-    def __init__(self, url: str, filesystem: Any, root: str) -> None:
+    Any method raises TryAgain if the store does not answer, and UserError if it refuses.
+    """
+
+    def __init__(self, url: str, backend: Disk | S3) -> None:
         self.url = url
-        self._fs = filesystem
-        self._root = root.rstrip("/")
-        self._is_local = "file" in (
-            filesystem.protocol if isinstance(filesystem.protocol, tuple) else (filesystem.protocol,)
-        )
+        self._backend = backend
+
+    @property
+    def requests(self) -> Mapping[str, int]:
+        """Requests sent to S3 so far by kind (GET, PUT, HEAD, LIST, DELETE, COPY), each try counted; empty for a disk."""
+        return self._backend.requests
+
+    @property
+    def reads_ahead(self) -> bool:
+        """Whether a larger read costs little more than a small one: a request does, a disk's read does not."""
+        return self._backend.reads_ahead
 
     # ------------------------------------------------------------------ bytes
 
     def read(self, path: str) -> bytes:
-        """The bytes at `path`; raises FileNotFoundError."""
+        """The bytes at `path`, one GET; raises FileNotFoundError."""
         with self._faults(path):
-            return self._fs.cat_file(self._full(path))
+            return self._backend.read(_safe(path))
+
+    def read_range(self, path: str, offset: int, num_bytes: int) -> bytes:
+        """At most `num_bytes` from `offset`, fewer at the end, one GET; raises FileNotFoundError."""
+        with self._faults(path):
+            return self._backend.read_range(_safe(path), offset, num_bytes)
+
+    def read_many(self, paths: Iterable[str]) -> Iterator[bytes]:
+        """The bytes at each path, in order, read ahead by a few requests at once; raises FileNotFoundError at a missing one."""
+        return self._at_once(self.read, paths)
 
     def write(self, path: str, content: bytes) -> None:
-        """Write atomically, replacing what is there."""
+        """Write atomically, replacing what is there; one PUT below 100 MB."""
         with self._faults(path):
-            if self._is_local:
-                self._write_local(self._full(path), content)
-            else:
-                self._fs.pipe_file(self._full(path), content)
+            self._backend.write(_safe(path), content)
 
     def create(self, path: str, content: bytes) -> bool:
-        """Make `path` exist with `content`, once. True also where exactly this content is there already (a lost reply)."""
-        full = self._full(path)
+        """Make `path` exist with `content`, once. True also if exactly this content is there already (a lost reply)."""
+        return self.create_if_absent(path, content) or self.read(path) == content
+
+    def create_if_absent(self, path: str, content: bytes) -> bool:
+        """Make `path` exist; False if it did, whatever is in it. One PUT."""
         with self._faults(path):
-            try:
-                if self._is_local:
-                    self._create_local(full, content)
-                else:
-                    self._fs.pipe_file(full, content, mode="create")
-            except FileExistsError:
-                return self._fs.cat_file(full) == content
-        return True
+            return self._backend.create(_safe(path), content)
 
     def exists(self, path: str) -> bool:
-        with self._faults(path):
-            if not self._is_local:
-                self._fs.invalidate_cache()
-            return self._fs.isfile(self._full(path))
+        """Whether there is a file (not a folder) at `path`; one HEAD."""
+        try:
+            self.size(path)
+        except FileNotFoundError:
+            return False
+        return True
 
     def size(self, path: str) -> int:
-        """Bytes at `path`; raises FileNotFoundError."""
+        """Bytes at `path`, one HEAD; raises FileNotFoundError."""
         with self._faults(path):
-            return int(self._fs.info(self._full(path))["size"])
+            return self._backend.size(_safe(path))
 
     def names(self, path: str) -> list[str]:
-        """Sorted names directly under `path`, files and folders; empty where there is nothing."""
+        """Sorted names directly under `path`, files and folders; empty if there is nothing. One LIST for 1,000 names."""
         with self._faults(path):
-            if not self._is_local:
-                self._fs.invalidate_cache()
-            try:
-                entries = self._fs.ls(self._full(path) if path else self._root, detail=False)
-            except (FileNotFoundError, NotADirectoryError):
-                return []
-        names = {posixpath.basename(str(entry).rstrip("/")) for entry in entries}
-        return sorted(name for name in names if name and not name.startswith(".writing-"))
+            return sorted(set(self._backend.names(path and _safe(path))))
 
     def walk(self, path: str) -> list[str]:
-        """Sorted paths of all files under `path`, relative to the store."""
+        """Sorted paths of all files under `path`, relative to the store. One LIST for 1,000 files."""
+        return sorted(self.sizes(path))
+
+    def sizes(self, path: str) -> dict[str, int]:
+        """All files under `path` with their bytes, for the price of `walk`."""
         with self._faults(path):
-            if not self._is_local:
-                self._fs.invalidate_cache()
-            try:
-                found = self._fs.find(self._full(path))
-            except FileNotFoundError:
-                return []
-        root = self._fs._strip_protocol(self._root).rstrip("/") + "/"
-        return sorted(str(full)[len(root) :] for full in found if "/.writing-" not in str(full))
+            return dict(self._backend.sizes(path and _safe(path)))
+
+    def ages(self, path: str) -> dict[str, float]:
+        """When each file directly under `path` was written, in seconds since 1970, by name."""
+        with self._faults(path):
+            return self._backend.ages(_safe(path))
 
     def remove(self, path: str) -> None:
-        """Remove a file or everything under a folder; nothing there is fine."""
+        """Remove a file or everything under a folder; nothing there is fine. A LIST and a DELETE for 1,000 files."""
         with self._faults(path):
-            try:
-                self._fs.rm(self._full(path), recursive=True)
-            except FileNotFoundError:
-                return
+            self._backend.remove(_safe(path))
+
+    def remove_files(self, paths: Iterable[str]) -> None:
+        """Remove files, not folders; those that are not there are fine. One DELETE for 1,000 files."""
+        paths = [_safe(path) for path in paths]
+        with self._faults(paths[0] if paths else ""):
+            self._backend.remove_files(paths)
 
     def copy(self, source: str, target: str) -> None:
-        """Make the bytes at `source` exist at `target` too without reading them: a hard link on disk, server-side on S3.
+        """Make the bytes at `source` exist at `target` too without reading them: a hard link on disk, one COPY on S3.
 
         Removing one leaves the other whole. Raises FileNotFoundError.
         """
-        with self._faults(target):
-            if not self._is_local:
-                self._fs.cp_file(self._full(source), self._full(target))
-                return
-            path = Path(self._full(target))
-            temporary = _new_temporary(path)
-            os.link(self._full(source), temporary)
-            os.replace(temporary, path)
-            temporary.unlink(missing_ok=True)  # replace does nothing if both names are one file already
-            _sync_folder(path.parent)
+        with self._faults(source):
+            self._backend.copy(_safe(source), _safe(target))
 
     def url_of(self, path: str) -> str:
         """The full URL of a path, for messages and links."""
@@ -165,7 +164,7 @@ class Store:
 
     def local_path(self, path: str) -> Path | None:
         """Where `path` lies on this disk; None for a remote store."""
-        return Path(self._full(path)) if self._is_local else None
+        return self._backend.local_path(_safe(path))
 
     # ------------------------------------------------------------------ tables
 
@@ -185,71 +184,90 @@ class Store:
 
     # ------------------------------------------------------------------ blobs: content-addressed bytes
 
+    @cached_property
+    def blobs(self) -> Blobs:
+        """All blobs of the store, and what is done with many of them (`blobs.py`)."""
+        from spavl.artifacts.blobs import Blobs
+
+        return Blobs(self)
+
     def put_blob(self, content: bytes) -> str:
-        """Store bytes under their sha256 and return it; bytes already there are not sent again."""
-        digest = hashlib.sha256(content).hexdigest()
-        path = blob_path(digest)
-        if not self.exists(path):
-            self.write(path, content)
-        return digest
+        """Store bytes under their sha256 as an object of their own and return it; `packing` is cheaper for many."""
+        return self.blobs.put(content)
 
     def get_blob(self, digest: str) -> bytes:
-        """The bytes with this sha256; raises UserError where they are missing or not what the name says."""
-        try:
-            content = self.read(blob_path(digest))
-        except FileNotFoundError:
-            raise UserError(
-                f"the blob {digest} is not in the store.",
-                next_step="Was it pruned? Start a new run of `images`.",
-            ) from None
-        if hashlib.sha256(content).hexdigest() != digest:
-            raise UserError(
-                f"the blob {digest} is damaged: its bytes have another sha256.",
-                next_step="Remove it and start a new run of `images`.",
-            )
-        return content
+        """The bytes with this sha256; raises UserError if they are missing or not what the name says."""
+        return self.blobs.get(digest)
+
+    def packing(self) -> Packing:
+        """A context that collects blobs into packs of up to 64 MB: when it ends without an error, they are in the store."""
+        return self.blobs.packing()
+
+    def blob_digests(self) -> Iterator[str]:
+        """The sha256 of every blob of the store, once each."""
+        return (digest for digest, _ in self.blobs.sizes())
+
+    def remove_blobs(self, digests: Iterable[str]) -> int:
+        """Remove blobs wherever they lie and return how many were there; no run may be adding images."""
+        return self.blobs.remove(digests)
+
+    def compact_packs(self) -> int:
+        """Join small packs to packs of up to 64 MB; returns how many packs fewer there are."""
+        return self.blobs.compact()
 
     # ------------------------------------------------------------------ folders
 
     def upload(self, folder: Path, path: str) -> dict[str, dict[str, Any]]:
         """Copy a local folder to `path`; returns {relative path: {sha256, num_bytes}} of what was written."""
-        manifest = {}
-        for file in _files_of(folder):
-            relative = file.relative_to(folder).as_posix()
-            self._put_file(file, f"{path}/{relative}")
-            manifest[relative] = {"sha256": _sha256_of(file), "num_bytes": file.stat().st_size}
-        return manifest
+
+        def put(relative: str) -> dict[str, Any]:
+            file = folder / relative
+            with self._faults(f"{path}/{relative}"):
+                self._backend.put_file(file, _safe(f"{path}/{relative}"))
+            with open(file, "rb") as opened:
+                return {"sha256": _digest_of(_pieces_of(opened)), "num_bytes": file.stat().st_size}
+
+        names = [file.relative_to(folder).as_posix() for file in sorted(folder.rglob("*")) if file.is_file()]
+        return dict(zip(names, self._at_once(put, names), strict=True))
 
     def download(self, path: str, folder: Path, manifest: dict[str, dict[str, Any]]) -> Path:
-        """Copy the files of a manifest to a local folder, checking each sha256; raises UserError where one differs or is gone."""
-        for relative, entry in manifest.items():
+        """Copy the files of a manifest to a local folder, checking each sha256; raises UserError if one differs or is gone."""
+
+        def get(relative: str) -> None:
             target = folder / relative
             target.parent.mkdir(parents=True, exist_ok=True)
+            url = self.url_of(f"{path}/{relative}")
             try:
-                with self._faults(f"{path}/{relative}"):
-                    self._fs.get_file(self._full(f"{path}/{relative}"), str(target))
+                with self._faults(f"{path}/{relative}"), open(target, "wb") as file:
+                    digest = _digest_of(self._pieces(f"{path}/{relative}"), file)
             except FileNotFoundError:
+                target.unlink(missing_ok=True)
                 raise UserError(
-                    f"{self.url_of(path)}/{relative} is gone from the store, and a record names it.",
+                    f"{url} is gone from the store, and a record names it.",
                     next_step="Was it pruned? Start a new run.",
                 ) from None
-            if _sha256_of(target) != entry["sha256"]:
+            if digest != manifest[relative]["sha256"]:
                 raise UserError(
-                    f"{self.url_of(path)}/{relative} is damaged: its sha256 is not the recorded one.",
-                    next_step="Start a new run.",
+                    f"{url} is damaged: its sha256 is not the recorded one.", next_step="Start a new run."
                 )
+
+        for _ in self._at_once(get, manifest):
+            pass
         return folder
 
     def put_file(self, file: Path, path: str) -> None:
-        """Copy a local file to `path`, atomically."""
-        self._put_file(file, path)
+        """Copy a local file to `path`, atomically; it may be larger than memory."""
+        with self._faults(path):
+            self._backend.put_file(file, _safe(path))
 
     def fetch(self, path: str, target: Path) -> Path:
         """Copy the file at `path` to this disk, where it appears only when whole; raises FileNotFoundError."""
-        temporary = _new_temporary(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".writing-{uuid.uuid4().hex}")
         try:
-            with self._faults(path):
-                self._fs.get_file(self._full(path), str(temporary))
+            with open(temporary, "wb") as file:
+                for piece in self._pieces(path):
+                    file.write(piece)
             os.replace(temporary, target)
         finally:
             temporary.unlink(missing_ok=True)
@@ -257,130 +275,40 @@ class Store:
 
     def sha256_of(self, path: str) -> str:
         """Of the file at `path`, read in pieces; raises FileNotFoundError."""
-        with self._faults(path), self._fs.open(self._full(path), "rb") as file:
-            return _digest_of(file)
+        return _digest_of(self._pieces(path))
 
     # ------------------------------------------------------------------ inside
 
-    def _put_file(self, file: Path, path: str) -> None:
-        """Copy a local file atomically without holding it in memory: weights have many gigabytes."""
-        full = self._full(path)
+    def _pieces(self, path: str) -> Iterator[bytes]:
         with self._faults(path):
-            if not self._is_local:
-                self._fs.put_file(str(file), full)
-                return
-            target = Path(full)
-            temporary = _new_temporary(target)
-            try:
-                shutil.copyfile(file, temporary)
-                with open(temporary, "rb") as copied:
-                    os.fsync(copied.fileno())
-            except BaseException:
-                temporary.unlink(missing_ok=True)
-                raise
-            os.replace(temporary, target)
-            _sync_folder(target.parent)
+            yield from self._backend.pieces(_safe(path))
 
-    def _full(self, path: str) -> str:
-        if not _SAFE_PATH.match(path) or ".." in path.split("/"):
-            raise UserError(
-                f"{path!r} is not a safe path of the store.",
-                next_step="Letters, digits, '.', '_', '-' and '/' are allowed.",
-            )
-        return f"{self._root}/{path}"
+    def _at_once(self, ask: Callable[[str], T], paths: Iterable[str]) -> Iterator[T]:
+        return at_once(ask, paths, self._backend.num_at_once)
 
-    def _faults(self, path: str) -> _StoreFaults:
-        return _StoreFaults(self.url_of(path))
-
-    @staticmethod
-    def _write_local(full: str, content: bytes) -> None:
-        target = Path(full)
-        temporary = _write_temporary(target, content)
-        os.replace(temporary, target)
-        _sync_folder(target.parent)
-
-    @staticmethod
-    def _create_local(full: str, content: bytes) -> None:
-        # link() fails where the name exists and shows the file only when whole, which O_EXCL on the name itself would not
-        target = Path(full)
-        temporary = _write_temporary(target, content)
-        try:
-            os.link(temporary, target)
-        finally:
-            os.unlink(temporary)
-        _sync_folder(target.parent)
+    def _faults(self, path: str) -> StoreFaults:
+        return StoreFaults(self.url_of(path))
 
 
-class _StoreFaults:
-    """Turns a full disk, a read-only store or a store that went away into one clear line that says "try again"."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, FileNotFoundError | FileExistsError | NotADirectoryError) or error is None:
-            return
-        if isinstance(error, OSError) and (
-            error.errno in _STORE_FAULTS
-            or isinstance(error, ConnectionError | TimeoutError | PermissionError)
-        ):
-            reason = os.strerror(error.errno) if error.errno else str(error)
-            raise TryAgain(
-                f"the store cannot be used at {self._url}: {reason}.",
-                next_step="Mend it and run the same command again; nothing is lost.",
-            ) from error
-        if type(error).__module__.split(".")[0] in {"botocore", "aiobotocore", "aiohttp"}:
-            raise TryAgain(
-                f"the store does not answer at {self._url}: {type(error).__name__}.",
-                next_step="Run the same command again; nothing is lost.",
-            ) from error
+def _safe(path: str) -> str:
+    if not _SAFE_PATH.match(path) or ".." in path.split("/"):
+        raise UserError(
+            f"{path!r} is not a safe path of the store.",
+            next_step="Letters, digits, '.', '_', '-' and '/' are allowed.",
+        )
+    return path
 
 
-def blob_path(digest: str) -> str:
-    """Where the bytes with this sha256 lie."""
-    return f"blobs/{digest[:2]}/{digest}"
+def _pieces_of(file: IO[bytes]) -> Iterator[bytes]:
+    while piece := file.read(PIECE_BYTES):
+        yield piece
 
 
-def _new_temporary(target: Path) -> Path:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    return target.parent / f".writing-{uuid.uuid4().hex}"
-
-
-def _sha256_of(file: Path) -> str:
-    with open(file, "rb") as opened:
-        return _digest_of(opened)
-
-
-def _digest_of(file: IO[bytes]) -> str:
+def _digest_of(pieces: Iterable[bytes], copy: IO[bytes] | None = None) -> str:
+    """The sha256 of the pieces, which are written to `copy` on the way."""
     digest = hashlib.sha256()
-    while piece := file.read(_PIECE_BYTES):
+    for piece in pieces:
         digest.update(piece)
+        if copy is not None:
+            copy.write(piece)
     return digest.hexdigest()
-
-
-def _write_temporary(target: Path, content: bytes) -> Path:
-    temporary = _new_temporary(target)
-    try:
-        with open(temporary, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    return temporary
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _files_of(folder: Path) -> Iterator[Path]:
-    return (path for path in sorted(folder.rglob("*")) if path.is_file())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -102,45 +103,47 @@ class InMemory(AnsweredRows):
         return list(self.listed) if table == "table" else []
 
 
-def _shards(run: StageRun, context: RunContext, known: WorkList) -> Iterator[tuple[str, int, ShardFile]]:
-    for group in known.groups:
-        for shard in range(group.num_shards):
-            where = (run.plan.run_id, run.stage, group.group, shard)
-            yield group.group, shard, ShardFile.of(run.store, context.scratch, *where)
+@dataclass(frozen=True)
+class _ListedChunk:
+    path: str  # of its part
+    items: pa.Table  # id and table
 
 
-def _refuse_missing(run: StageRun, context: RunContext, known: WorkList) -> None:
-    missing, first = 0, ""
+def _listed(run: StageRun, context: RunContext, known: WorkList) -> Iterator[_ListedChunk]:
+    """Chunk after chunk of all shards, in the order of the list group by group."""
     run_id, stage = run.plan.run_id, run.stage
     for group in known.groups:
         for shard in range(group.num_shards):
-            finished = work_list.finished_chunks(run.store, run_id, stage, group.group, shard)
             listed = ShardFile.of(run.store, context.scratch, run_id, stage, group.group, shard)
-            for chunk, ids in listed.ids():
-                if chunk not in finished:
-                    first = first or ids["id"][0].as_py()
-                    missing += ids.num_rows
+            for chunk, items in listed.ids():
+                yield _ListedChunk(work_list.part_path(run_id, stage, group.group, shard, chunk), items)
+
+
+def _refuse_missing(run: StageRun, context: RunContext, known: WorkList) -> None:
+    there = set(work_list.part_paths(run.store, run.plan.run_id, run.stage))
+    missing = [chunk for chunk in _listed(run, context, known) if chunk.path not in there]
     if missing:
+        num_rows = sum(chunk.items.num_rows for chunk in missing)
         raise TryAgain(
-            f"`{stage}` of run {run_id} lacks {missing} of {known.num_items} rows (first: {first}).",
+            f"`{run.stage}` of run {run.plan.run_id} lacks {num_rows} of {known.num_items} rows "
+            f"(first: {missing[0].items['id'][0]}).",
             next_step="Run its shards again; they redo only what is missing.",
         )
 
 
 def _new_rows(run: StageRun, context: RunContext, known: WorkList) -> Iterator[tuple[str, pa.Table]]:
-    """(table, rows) of chunk after chunk."""
+    """(table, rows) of chunk after chunk; parts are read ahead, a few at once."""
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    run_id, stage = run.plan.run_id, run.stage
-    for group, shard, listed in _shards(run, context, known):
-        for chunk, expected in listed.ids():
-            path = work_list.part_path(run_id, stage, group, shard, chunk)
-            rows = pq.read_table(io.BytesIO(run.store.read(path)))
-            if not rows["id"].equals(expected["id"]):
-                raise UserError(
-                    f"{run.store.url_of(path)} has other rows than its work list names.",
-                    next_step="Remove that file and run the shard again.",
-                )
-            for table in pc.unique(expected["table"]).to_pylist():
-                yield table, rows.filter(pc.equal(expected["table"], table))
+    listed, again = itertools.tee(_listed(run, context, known))
+    contents = run.store.read_many(chunk.path for chunk in again)
+    for chunk, content in zip(listed, contents, strict=True):
+        rows, expected = pq.read_table(io.BytesIO(content)), chunk.items
+        if not rows["id"].equals(expected["id"]):
+            raise UserError(
+                f"{run.store.url_of(chunk.path)} has other rows than its work list names.",
+                next_step="Remove that file and run the shard again.",
+            )
+        for table in pc.unique(expected["table"]).to_pylist():
+            yield table, rows.filter(pc.equal(expected["table"], table))

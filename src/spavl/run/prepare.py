@@ -37,7 +37,7 @@ def prepare(store: Store, plan: Plan, stage: str) -> Outcome:
         with run.working("prepare") as (context, held):
             engine = context.tables.engine
             number_items(engine, run.module.prepare(context), context.scratch)
-            reused = {} if run.info.work == "checkpoints" else reused_rows(run, engine)
+            reused = {} if run.info.work == "checkpoints" else reused_rows(run, engine, context.forgotten)
             groups = cut(engine, getattr(run.config, "num_shards", 1), getattr(run.config, "chunk_size", 1))
             held.check()
             write_shards(engine, ShardWriter(store, plan.run_id, stage, context.scratch, groups))

@@ -14,6 +14,8 @@ def publish(store: Store, plan: Plan, record: Record) -> None:
         return
     name = plan.config[record.stage]["channel"]
     details = dict(record.details.get("channel_entry", {}))
+    if record.stage == "dataset":
+        details[channel.COUNTS] = record.counts
     if record.stage == "release":
         details[channel.ALIGNMENT_KEY] = alignment_key_of(plan)
         details["dataset_run"] = plan.inputs["dataset"]["run_id"]

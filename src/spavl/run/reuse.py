@@ -7,7 +7,7 @@ in an error are asked again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -42,18 +42,20 @@ class Wanted:
     source: Source
     number: int  # of the source in the table `chosen`
     num_rows: int
+    may_be_listed: bool = True  # False: the part holds rows of forgotten images
 
     @property
     def is_whole(self) -> bool:
         return self.num_rows == sum(part.num_rows for part in self.source.parts)
 
 
-def reused_rows(run: StageRun, engine: Engine) -> dict[str, Table]:
+def reused_rows(run: StageRun, engine: Engine, forgotten: Collection[str] = ()) -> dict[str, Table]:
     """The rows of earlier runs for the items of the view `items` (columns id, table), newest run first: table -> rows.
 
     Makes the table `reused_ids`. Rows of side tables are looked for in the side tables of the same name.
     """
     engine.execute("CREATE OR REPLACE TEMP TABLE reused_ids (id VARCHAR)")
+    view_forgotten(engine, forgotten)
     row_type = run.module.PART
     found = {}
     for name in table_names(engine):
@@ -103,13 +105,31 @@ def _choose(engine: Engine, found: Sequence[Source], ids: str) -> list[Wanted]:
             f"""INSERT INTO chosen SELECT id, min(number) FROM ({" UNION ALL ".join(usable)})
             WHERE id IN ({ids}) GROUP BY id"""
         )
+    named = [number for number, source in enumerate(found) if names_forgotten(engine, source.parts)]
+    for number in named:
+        rows = engine.rows_of_images_sql(found[number].parts, "forgotten")
+        engine.execute(f"DELETE FROM chosen WHERE number = {number} AND id IN ({rows})")
     counts = engine.sql("SELECT number, count(*) FROM chosen GROUP BY number ORDER BY number").fetchall()
-    return [Wanted(found[number], number, num_rows) for number, num_rows in counts]
+    return [Wanted(found[number], number, num_rows, number not in named) for number, num_rows in counts]
+
+
+def view_forgotten(engine: Engine, image_ids: Collection[str]) -> None:
+    """The view `forgotten` (id): images that must not be in what is written tonight, nor in parts that it refers to."""
+    import pyarrow as pa
+
+    engine.view("forgotten", pa.table({"id": pa.array(sorted(image_ids), pa.string())}))
+
+
+def names_forgotten(engine: Engine, parts: Sequence[Part]) -> bool:
+    """Whether a row of these parts names one of the images of the view `forgotten`."""
+    if not engine.value("SELECT count(*) FROM forgotten"):
+        return False
+    return bool(engine.sql(f"{engine.rows_of_images_sql(parts, 'forgotten')} LIMIT 1").fetchall())
 
 
 def _table(run: StageRun, engine: Engine, wanted: Sequence[Wanted], row_type: type) -> Table:
     """The chosen rows as a table: parts referred to, with what is dropped of them, and one more with the rows copied."""
-    kept = [each for each in wanted if each.source.is_shared and _is_worth_it(each)]
+    kept = [each for each in wanted if each.source.is_shared and each.may_be_listed and _is_worth_it(each)]
     small = [each for each in kept if each.num_rows < SMALL_PART_ROWS]
     if len(small) > MAX_SMALL_PARTS:
         kept = [each for each in kept if each not in small]

@@ -47,7 +47,7 @@ def seal(store: Store, plan: Plan, stage: str) -> Outcome:
                 next_step="Run the same command again to see its result.",
             )
     publish(store, plan, record)
-    for folder in ("parts", "work"):
+    for folder in ("parts", "work", "requests"):
         store.remove(f"{run.folder}/{folder}")
     return run.outcome("seal", counts=counts)
 
@@ -81,7 +81,7 @@ def _table(
         table = answered.tables.get("table") or Table(run.row_type.__name__, 0, ())
     elif hasattr(sealed.rows, "create_view"):
         former = context.previous(run.stage)
-        table = relation_table(run, engine, sealed.rows, run.row_type, former, "table")
+        table = relation_table(run, engine, sealed.rows, run.row_type, former, "table", context.forgotten)
     else:
         table = rows_table(run, sealed.rows, run.row_type)
     return table, engine.relation_of(table, run.row_type)
@@ -159,6 +159,9 @@ def _record(
         counts=counts,
         details=details,
         check=report,
+        requests={**work_list.requests_of(run.store, run.folder), "seal": dict(run.store.requests)}
+        if run.store.requests
+        else {},
     )
 
 
@@ -173,7 +176,7 @@ def _side_tables(
     for name, side in sealed.side_tables.items():
         if isinstance(side, Derived):
             tables[name] = relation_table(
-                run, context.tables.engine, side.relation, side.row_type, former, name
+                run, context.tables.engine, side.relation, side.row_type, former, name, context.forgotten
             )
         elif side:
             tables[name] = rows_table(run, side, type(side[0]))

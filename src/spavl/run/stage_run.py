@@ -20,6 +20,7 @@ from spavl.outcome import Outcome
 from spavl.pipeline import BY_NAME, StageInfo
 from spavl.plan import Plan
 from spavl.records import arrow_schema, stable_hash
+from spavl.run import work_list
 from spavl.run.context import RunContext
 from spavl.stage import StageModule
 
@@ -71,6 +72,7 @@ class StageRun:
         """Hash of what decides the artifact: its inputs, config section, pinned models, suite and row type."""
         plan, context = self.plan, self.context()
         inputs = {name: context.record(name).fingerprint for name in plan.reads(self.stage)}
+        forgotten = [plan.forgotten] if plan.forgotten else []
         return stable_hash(
             self.stage,
             inputs,
@@ -79,6 +81,7 @@ class StageRun:
             plan.suites[self.stage],
             plan.previous.get(self.stage),
             str(arrow_schema(self.row_type)),
+            *forgotten,
         )
 
     def record(self) -> Record | None:
@@ -117,6 +120,8 @@ class StageRun:
         """The lease of one unit of work, and a context with an empty scratch folder."""
         with lease(self.store, f"{self.folder}/leases/{unit}") as held, self.scratch(unit) as context:
             yield context, held
+            if unit != "seal":  # its own are in the record that it has just written
+                work_list.keep_requests(self.store, self.folder, unit)
 
     @contextlib.contextmanager
     def scratch(self, unit: str) -> Iterator[RunContext]:

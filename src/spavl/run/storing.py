@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ from spavl.artifacts.engine import Engine
 from spavl.artifacts.parts import DROPPED, Part, Table, in_batches, table_of, write_parts
 from spavl.artifacts.record import Record
 from spavl.records import arrow_schema
-from spavl.run.reuse import dropped_schema
+from spavl.run.reuse import dropped_schema, names_forgotten, view_forgotten
 from spavl.run.stage_run import StageRun
 from spavl.sql import literal
 
@@ -30,7 +30,13 @@ def rows_table(run: StageRun, rows: Sequence[Any], row_type: type) -> Table:
 
 
 def relation_table(
-    run: StageRun, engine: Engine, relation: Relation, row_type: type, former: Record | None, name: str
+    run: StageRun,
+    engine: Engine,
+    relation: Relation,
+    row_type: type,
+    former: Record | None,
+    name: str,
+    forgotten: Collection[str] = (),
 ) -> Table:
     """A relation's rows as a table: what the former version's table `name` has is referred to, the rest is written.
 
@@ -38,6 +44,7 @@ def relation_table(
     """
     schema = arrow_schema(row_type)
     columns = ", ".join(f'"{column}"' for column in schema.names)
+    view_forgotten(engine, forgotten)
     candidates = _candidates(engine, former, name, row_type)
     if not candidates:
         parts = write_parts(run.store, run.stage, schema, engine.batches(relation.select(columns)))
@@ -59,7 +66,9 @@ def _candidates(engine: Engine, former: Record | None, name: str, row_type: type
         return []
     schema = arrow_schema(row_type)
     parts = [part for part in table_of(former, name).parts if part.path.startswith("parts/")]
-    parts = [part for part in parts if engine.has_columns(part, schema)]
+    parts = [
+        part for part in parts if engine.has_columns(part, schema) and not names_forgotten(engine, [part])
+    ]
     return parts if len(parts) <= MAX_PARTS else []
 
 

@@ -11,6 +11,7 @@ killed and started again makes the same parts.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,7 +112,8 @@ class ShardFile:
         """The file itself in a local store, otherwise a copy in `scratch`."""
         path = shard_path(run_id, stage, group, shard)
         copy = scratch / "work" / f"{group}-{shard:04d}.parquet"
-        return cls(store.local_path(path) or store.fetch(path, copy), group)
+        local = store.local_path(path) or (copy if copy.exists() else store.fetch(path, copy))
+        return cls(local, group)
 
     def num_items(self) -> int:
         import pyarrow.parquet as pq
@@ -182,6 +184,22 @@ def finished_chunks(store: Store, run_id: str, stage: str, group: str, shard: in
     """Numbers of the chunks whose part is there."""
     names = store.names(f"{stage_folder(run_id, stage)}/parts/{group}/{shard:04d}")
     return frozenset(int(name.removesuffix(".parquet")) for name in names if name.endswith(".parquet"))
+
+
+def keep_requests(store: Store, folder: str, unit: str) -> None:
+    """Leave the number of requests that this process has sent to S3, for the record; nothing for a disk."""
+    if store.requests:
+        store.write(f"{folder}/requests/{unit}.json", json.dumps(dict(store.requests)).encode())
+
+
+def requests_of(store: Store, folder: str) -> dict[str, dict[str, int]]:
+    """prepare and work -> the requests that their processes have left, by kind."""
+    paths = store.walk(f"{folder}/requests")
+    found: dict[str, Counter[str]] = {}
+    for path, content in zip(paths, store.read_many(paths), strict=True):
+        step = "prepare" if path.endswith("/prepare.json") else "work"
+        found.setdefault(step, Counter()).update(json.loads(content))
+    return {step: dict(counts) for step, counts in found.items()}
 
 
 def parse_shard(text: str) -> tuple[int, int]:

@@ -1,7 +1,6 @@
 import pytest
 
 from spavl.artifacts.channel import Entry
-from spavl.artifacts.record import Record
 from spavl.artifacts.standing import references_of, standing_of
 from spavl.artifacts.store import open_store
 from spavl.config import Config
@@ -75,8 +74,7 @@ def test_an_entry_of_an_older_version_without_scores_is_a_champion_and_never_the
 
 
 def dataset(harm, benign):
-    counts = {"test_harm": harm, "test_help": benign, "images_test": (harm + benign) // 3}
-    return Record("r", "dataset", "f", "2026", "0", {}, {}, {}, counts=counts)
+    return {"test_harm": harm, "test_help": benign, "images_test": (harm + benign) // 3}
 
 
 def planned(tmp_path, harm, benign):
