@@ -39,7 +39,14 @@ class Nights:
         for number in range(num):
             is_former = number < num_former
             self._plan(REFRESH, number, 0, is_former)
-            self._publish("dataset", "dataset", run_id(REFRESH, number), number, {"pairs": 9, "counts": DATASET_COUNTS}, is_former)
+            self._publish(
+                "dataset",
+                "dataset",
+                run_id(REFRESH, number),
+                number,
+                {"pairs": 9, "counts": DATASET_COUNTS},
+                is_former,
+            )
             self._plan(ALIGN, number, 2, is_former)
             self.create(f"channels/stable/decisions/{number:06d}/000001.json", b'{"run_id": "x"}')
             details = {"scores": {UNSAFE: 0.1 + number / 1000, HELP: 0.9}, "alignment_key": f"{number:032x}"}
@@ -63,10 +70,13 @@ class Nights:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_bytes(content)
 
-    def put_into(self, bucket: Any, prefix: str) -> None:
-        """As a store in a bucket of boto3."""
+    def put_into(self, bucket: str, prefix: str) -> None:
+        """As a store in a bucket of a moto server in this process, without a request."""
+        from moto.s3.models import s3_backends
+
+        (account,) = (one for one in s3_backends if bucket in s3_backends[one]["aws"].buckets)
         for path, content in self.files.items():
-            bucket.put_object(Key=f"{prefix}/{path}", Body=content)
+            s3_backends[account]["aws"].put_object(bucket, f"{prefix}/{path}", content)
 
     def _plan(self, dag: str, number: int, hour: int, is_former: bool) -> None:
         at = (FIRST_NIGHT + datetime.timedelta(days=number, hours=hour)).isoformat(timespec="microseconds")

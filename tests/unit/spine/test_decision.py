@@ -79,7 +79,9 @@ def dataset(harm, benign):
 
 def planned(tmp_path, harm, benign):
     store = open_store(f"file://{tmp_path}")
-    return planned_decision(store, Config(profile="test"), dataset(harm, benign), find_suite("evaluation"), None)
+    return planned_decision(
+        store, Config(profile="test"), dataset(harm, benign), find_suite("evaluation"), None
+    )
 
 
 def test_the_plan_says_how_many_prompts_the_decision_needs_and_what_those_drawn_are_worth(tmp_path):
