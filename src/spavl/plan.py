@@ -101,14 +101,21 @@ def check_run_id(run_id: str) -> str:
 
 
 def read_plan(store: Store, run_id: str) -> Plan:
-    """The plan of a run; raises UserError where there is none."""
+    """The plan of a run; raises UserError if there is none."""
+    if plan := find_plan(store, check_run_id(run_id)):
+        return plan
+    raise UserError(
+        f"there is no run {run_id} in {store.url}.",
+        next_step="`spavl status` lists the runs; `spavl plan` makes one.",
+    )
+
+
+def find_plan(store: Store, run_id: str) -> Plan | None:
+    """The plan of a run, or None: it was never planned, or is being pruned."""
     try:
-        return Plan(**json.loads(store.read(plan_path(check_run_id(run_id)))))
+        return Plan(**json.loads(store.read(plan_path(run_id))))
     except FileNotFoundError:
-        raise UserError(
-            f"there is no run {run_id} in {store.url}.",
-            next_step="`spavl status` lists the runs; `spavl plan` makes one.",
-        ) from None
+        return None
 
 
 def run_key(installation: str, dag: str, airflow_run_id: str) -> str:
@@ -232,12 +239,9 @@ def _with_runs(
 
 
 def _told(store: Store, run_id: str) -> Told | None:
-    """What a run's plan says of itself and of the runs before it; None if it has none: it was pruned, or never planned."""
-    try:
-        plan = Plan(**json.loads(store.read(plan_path(run_id))))
-    except FileNotFoundError:
-        return None
-    return Known(plan.run_id, plan.dag, plan.created_at), plan.earlier
+    """What a run's plan says of itself and of the runs before it; None if it has none."""
+    plan = find_plan(store, run_id)
+    return None if plan is None else (Known(plan.run_id, plan.dag, plan.created_at), plan.earlier)
 
 
 class _Version(NamedTuple):

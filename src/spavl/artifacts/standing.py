@@ -44,6 +44,11 @@ def references_of(head: Entry, standing: dict[str, Any]) -> dict[str, dict[str, 
     return roles
 
 
+def earlier_releases(entries: Sequence[Entry]) -> dict[str, dict[str, str]]:
+    """`references_of` after these entries, which are all of a channel's, oldest first."""
+    return references_of(entries[-1], standing_of(entries)) if entries else {}
+
+
 def _better(best: dict[str, Any], entry: Entry) -> dict[str, Any]:
     scores, made = entry.details.get("scores", {}), dict(best)
     for role, (rate, sign) in BEST.items():

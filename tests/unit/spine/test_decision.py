@@ -1,7 +1,7 @@
 import pytest
 
 from spavl.artifacts.channel import Entry
-from spavl.artifacts.standing import references_of, standing_of
+from spavl.artifacts.standing import earlier_releases
 from spavl.artifacts.store import open_store
 from spavl.config import Config
 from spavl.decision import in_words, planned_decision
@@ -34,8 +34,7 @@ def rolled_back(number, target):
 
 
 def roles(*entries):
-    references = references_of(entries[-1], standing_of(entries)) if entries else {}
-    return {role: reference["run_id"] for role, reference in references.items()}
+    return {role: reference["run_id"] for role, reference in earlier_releases(entries).items()}
 
 
 def test_a_first_release_is_compared_with_the_base_alone():
