@@ -123,12 +123,9 @@ def run_key(installation: str, dag: str, airflow_run_id: str) -> str:
     return stable_hash(installation, dag, airflow_run_id)[:10]
 
 
-def find_run(store: Store, key: str) -> str | None:
-    """The run id that ends with this key, whatever its date; None if the run was never planned."""
-    return _with_key(store.names("runs"), key)
-
-
-def _with_key(names: Iterable[str], key: str) -> str | None:
+def find_run(store: Store, key: str, names: Iterable[str] | None = None) -> str | None:
+    """The run id that ends with this key, whatever its date; None if the run was never planned. `names` spares a listing."""
+    names = store.names("runs") if names is None else names
     return next((name for name in names if name.endswith(f"-{key}") and RUN_ID.match(name)), None)
 
 
@@ -154,7 +151,7 @@ def make_plan(
     config = load_config(profile, overrides)
     key = run_key(config.installation, dag, airflow_run_id)
     names = store.names("runs")
-    if found := _with_key(names, key):
+    if found := find_run(store, key, names):
         return read_plan(store, found)
     if dag == "refresh_preferences" and logical_date and now - logical_date > OLDEST_REFRESH:
         raise UserError(
