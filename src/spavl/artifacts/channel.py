@@ -38,22 +38,14 @@ def entry_path(channel: str, number: int) -> str:
 
 def history(store: Store, channel: str) -> list[Entry]:
     """All entries, oldest first."""
-    numbers = sorted(
-        int(name.removesuffix(".json"))
-        for name in store.names(f"channels/{channel}")
-        if name.endswith(".json")
-    )
-    return [_read(store, channel, number) for number in numbers]
+    paths = [entry_path(channel, number) for number in _numbers(store, channel)]
+    return [Entry(**json.loads(content)) for content in store.read_many(paths)]
 
 
 def head(store: Store, channel: str) -> Entry | None:
     """The newest entry, or None for a channel nobody published to."""
-    numbers = [
-        int(name.removesuffix(".json"))
-        for name in store.names(f"channels/{channel}")
-        if name.endswith(".json")
-    ]
-    return _read(store, channel, max(numbers)) if numbers else None
+    numbers = _numbers(store, channel)
+    return _read(store, channel, numbers[-1]) if numbers else None
 
 
 def append(store: Store, channel: str, entry: Entry) -> Entry:
@@ -70,6 +62,11 @@ def append(store: Store, channel: str, entry: Entry) -> Entry:
             next_step="Nothing was published. Start a new run: it will begin from the new head and reuse what is done.",
         )
     return entry
+
+
+def _numbers(store: Store, channel: str) -> list[int]:
+    names = store.names(f"channels/{channel}")
+    return sorted(int(name.removesuffix(".json")) for name in names if name.endswith(".json"))
 
 
 def _read(store: Store, channel: str, number: int) -> Entry:

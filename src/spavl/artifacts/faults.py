@@ -91,6 +91,11 @@ def is_transient_code(code: str) -> bool:
     return code in _TRANSIENT
 
 
+def is_about_credentials(error: ClientError) -> bool:
+    """Whether the server refused the credentials themselves."""
+    return code_of(error) in _CREDENTIALS
+
+
 def _is_away(error: OSError) -> bool:
     return isinstance(error, ConnectionError | TimeoutError | PermissionError)
 
@@ -103,7 +108,7 @@ def _of_refusal(error: ClientError, url: str) -> Exception:
         return UserError(
             f"the bucket of {url} does not exist.", next_step="Create it, or set SPAVL_STORE to another."
         )
-    if code in _CREDENTIALS:
+    if is_about_credentials(error):
         return TryAgain(
             f"the credentials have expired or are not valid: {code} at {url}.",
             next_step="Renew them (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, or the pod's role) and "
