@@ -13,7 +13,9 @@ from typing import Any
 
 import yaml
 
-from spavl import runner
+from spavl import run as steps
+from spavl.artifacts.engine import small_engine
+from spavl.artifacts.parts import table_from_json
 from spavl.artifacts.store import Store, open_store
 from spavl.outcome import Outcome, parse
 from spavl.pipeline import BY_NAME
@@ -84,10 +86,10 @@ def run_here(home: Path, run_id: str, *stages: str) -> None:
     store = store_of(home)
     plan = read_plan(store, run_id)
     for stage in stages:
-        for group in runner.prepare(store, plan, stage).groups if BY_NAME[stage].is_sharded else []:
+        for group in steps.prepare(store, plan, stage).groups if BY_NAME[stage].is_sharded else []:
             for shard in range(group["num_shards"]):
-                runner.work(store, plan, stage, group["group"], shard, group["num_shards"])
-        runner.seal(store, plan, stage)
+                steps.work(store, plan, stage, group["group"], shard, group["num_shards"])
+        steps.seal(store, plan, stage)
 
 
 def kill_when(home: Path, argv: list[str], has_begun: Any, timeout_s: float = 120) -> None:
@@ -119,4 +121,7 @@ def record_of(home: Path, run_id: str, stage: str) -> dict[str, Any]:
 
 
 def rows_of(home: Path, run_id: str, stage: str, table: str = "table") -> list[dict[str, Any]]:
-    return store_of(home).read_table(record_of(home, run_id, stage)["tables"][table]["path"]).to_pylist()
+    store = store_of(home)
+    recorded = table_from_json(record_of(home, run_id, stage)["tables"][table])
+    with small_engine(store) as engine:
+        return engine.relation_of(recorded, is_ordered=True).to_arrow_table().to_pylist()

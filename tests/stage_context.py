@@ -105,6 +105,7 @@ class FakeContext:
     references: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     reference_records: Mapping[tuple[str, str], Record] = field(default_factory=dict)  # role, stage -> record
     number: int = 1  # of the decision
+    forgotten: frozenset[str] = frozenset()
     run_id: str = "20260101-test"
     scratch: Path = field(default_factory=_scratch_folder)
     progress_calls: list[tuple[int, int, str]] = field(default_factory=list)

@@ -15,7 +15,7 @@ import yaml
 from tests.stage_context import FakeContext, chunks_of
 from tests.toy_pairs import toy_rows
 
-from spavl import runner
+from spavl import run as steps
 from spavl.artifacts.record import Record, record_path, stage_folder
 from spavl.artifacts.store import Store, open_store
 from spavl.config import Config
@@ -63,7 +63,7 @@ def planned_training(
     plan = make_plan(
         store, dag="align_model", airflow_run_id="tonight", profile=str(profile), dataset_run=DATASET_RUN
     )
-    runner.prepare(store, plan, "training")
+    steps.prepare(store, plan, "training")
     return plan
 
 

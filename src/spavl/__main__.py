@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import getpass
 import logging
 import os
 import signal
@@ -166,15 +167,59 @@ def _channel_commands(commands: argparse._SubParsersAction) -> None:
     )
     approve.add_argument("--reason", required=True, help="why, for the log")
     approve.add_argument("--by", help="who decides; default: the user of this machine")
-    prune = commands.add_parser(
-        "prune", help="show what no channel entry or kept run reaches, and remove it with --yes"
-    )
-    prune.add_argument(
-        "--keep-runs", type=int, default=7, help="newest runs that are kept whatever the channels say"
-    )
-    prune.add_argument("--yes", action="store_true", help="remove what is shown")
+    _retention_commands(commands)
     sweep = commands.add_parser("sweep", help="remove jobs on the cluster that nobody watches any more")
     _profile_arguments(sweep)
+
+
+def _retention_commands(commands: argparse._SubParsersAction) -> None:
+    prune = commands.add_parser(
+        "prune", help="show what is kept and why and what would go; remove it with --yes"
+    )
+    for option, default, words in (
+        ("--keep-runs", 7, "newest runs of all that are kept"),
+        ("--keep-datasets", 14, "newest dataset versions that are kept per channel"),
+        ("--keep-releases", 30, "newest releases that are kept per channel"),
+    ):
+        prune.add_argument(
+            option, type=_natural, default=default, metavar="N", help=f"{words} (default: {default})"
+        )
+    prune.add_argument(
+        "--older-than-days",
+        type=float,
+        default=0,
+        metavar="DAYS",
+        help="younger versions stay, whatever their number",
+    )
+    prune.add_argument(
+        "--forgotten",
+        action="store_true",
+        help="runs with images of `spavl forget` stay only as a channel's head, if they are pinned, or if these need them",
+    )
+    prune.add_argument("--yes", action="store_true", help="remove what is shown")
+    pin = commands.add_parser("pin", help="keep a run whatever its age, until it is pinned no longer")
+    pin.add_argument("--run-id", required=True)
+    pin.add_argument("--by", default=getpass.getuser(), help="who pins it; default: the user of this machine")
+    what = pin.add_mutually_exclusive_group(required=True)
+    what.add_argument("--reason", help="why, for the list that `prune` shows")
+    what.add_argument("--remove", action="store_true", help="pin it no longer")
+    forget = commands.add_parser(
+        "forget", help="never use images again, nor what came from them; --check searches the store for them"
+    )
+    forget.add_argument("--images", metavar="FILE", help="their ids (sha256 of the bytes, hex), one per line")
+    forget.add_argument("--by", help="who signs it off; default: the user of this machine")
+    forget.add_argument("--reason", help="why, for the list")
+    forget.add_argument(
+        "--check",
+        action="store_true",
+        help="search all tables, images and published files; exit code 3 if any is found",
+    )
+
+
+def _natural(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0")
+    return int(text)
 
 
 def _looking_commands(commands: argparse._SubParsersAction) -> None:

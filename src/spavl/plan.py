@@ -15,7 +15,7 @@ from typing import Any
 
 import spavl
 from spavl import records
-from spavl.artifacts import channel
+from spavl.artifacts import channel, forgotten
 from spavl.artifacts.record import read_record
 from spavl.artifacts.store import Store
 from spavl.config import Config
@@ -61,6 +61,7 @@ class Plan:
         default_factory=dict
     )  # champion, best_harm, best_help -> {run_id, fingerprint} of an earlier release to compare with
     decision_number: int = 1  # of the decisions since the last release, if no other run decides first
+    forgotten: int = 0  # entries of the list of images that never come back
     last_release: int = 0  # number of the release channel's last published entry
     decision: dict[str, Any] = field(default_factory=dict)  # its level, prompts and power, for people
 
@@ -196,6 +197,7 @@ def _new_plan(
         reuse_runs=_reusable_runs(store, dag, config.reuse.max_runs),
         image_digests=_images(config, dag),
         skip_reason=skip_reason,
+        forgotten=forgotten.num_entries(store),
         **(_decision(store, config, inputs["dataset"], suites) if inputs else {}),
     )
 

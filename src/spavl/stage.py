@@ -160,6 +160,11 @@ class StageContext(Protocol):
         """The stage's record in the run of the earlier release that has this role in `references`."""
         ...
 
+    @property
+    def forgotten(self) -> frozenset[str]:
+        """Ids of images that must not come back, nor anything that came from them (`spavl forget`)."""
+        ...
+
     def decision_number(self) -> int:
         """The number of this run's decision since the last release, from 1; taken on the first call, and then the same."""
         ...

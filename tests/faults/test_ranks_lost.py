@@ -16,12 +16,13 @@ from tests.tiny_llava import build_tiny_llava
 from tests.toy_pairs import toy_rows
 from tests.toy_training import planned_training
 
-from spavl import runner, worklist
+from spavl import run as steps
 from spavl.artifacts.record import stage_folder
 from spavl.artifacts.store import Store, open_store
 from spavl.launch import StepFailed, run_group
 from spavl.outcome import Outcome
 from spavl.records import TrainingMetric
+from spavl.run import work_list
 
 RECIPE = {"lora": {"r": 8, "alpha": 16}, "num_epochs": 8, "checkpoint_every_steps": 4, "log_every_steps": 1}
 STEPS = 32
@@ -67,7 +68,7 @@ def test_two_ranks_stopped_and_killed_end_as_one_process_undisturbed(
 
     whole_store = _home(tmp_path / "whole", monkeypatch)
     whole = planned_training(whole_store, tmp_path / "whole", base, **RECIPE)
-    runner.work(whole_store, whole, "training", "dpo", 0, 1)
+    steps.work(whole_store, whole, "training", "dpo", 0, 1)
     found, expected = _metrics(store, plan.run_id), _metrics(whole_store, plan.run_id)
     assert found.keys() == expected.keys()
     assert found == pytest.approx(expected, rel=1e-3, abs=1e-4)
@@ -158,4 +159,4 @@ def _newest(store: Store, folder: str, above: int) -> Callable[[], bool]:
 
 
 def _metrics(store: Store, run_id: str) -> dict[str, float]:
-    return {row.id: row.value for row in worklist.read_parts(store, run_id, "training", TrainingMetric)}
+    return {row.id: row.value for row in work_list.read_parts(store, run_id, "training", TrainingMetric)}

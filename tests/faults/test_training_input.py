@@ -10,7 +10,7 @@ from tests.stage_context import FakeContext
 from tests.tiny_llava import CHAT_TEMPLATE, build_tiny_llava
 from tests.toy_training import DATASET_RUN, planned_training, toy_context, train
 
-from spavl import runner
+from spavl import run as steps
 from spavl.artifacts.store import open_store
 from spavl.errors import UserError
 from spavl.learning.base_model import load_model
@@ -27,7 +27,7 @@ def test_a_dataset_version_that_fails_its_checksum_is_refused(base: Path, tmp_pa
     path = f"runs/{DATASET_RUN}/dataset/table.parquet"
     store.write(path, store.read(path) + b"\0")
     with pytest.raises(UserError, match=r"dataset/table\.parquet is damaged: its sha256 is not the recorded"):
-        runner.work(store, plan, "training", "dpo", 0, 1)
+        steps.work(store, plan, "training", "dpo", 0, 1)
 
 
 def test_an_image_that_fails_its_checksum_is_refused(base: Path, tmp_path: Path) -> None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from spavl import records
-from spavl.artifacts.parts import Part, Table, local_file
+from spavl.artifacts.parts import ROW_SCHEMA, Part, Table, local_file
 from spavl.artifacts.store import Store
 from spavl.config import spavl_home
 from spavl.records import arrow_schema, from_table
@@ -74,7 +74,7 @@ class Engine:
             return self._empty(row_type or getattr(records, table.row_type))
         if row_type is not None:
             self._check_schema(files[0], row_type)
-        if table.dropped is None:
+        if not table.dropped:
             return self.sql(f"SELECT * FROM {_parquet(files)}")
         of_file = enumerate((str(self._file(part)), part.sha256) for part in table.parts)
         names = ", ".join(f"({n}, {literal(file)}, {literal(digest)})" for n, (file, digest) in of_file)
@@ -84,20 +84,49 @@ class Engine:
             FROM {_parquet(files, "filename = true, file_row_number = true")} rows
             JOIN (VALUES {names}) files(number, file, digest) ON rows.filename = files.file
             WHERE NOT EXISTS (
-                FROM {_parquet([str(self._file(table.dropped))])} dropped
+                FROM {_parquet([str(self._file(part)) for part in table.dropped])} dropped
                 WHERE dropped.part = digest AND dropped.id = rows.id
             ) {order}"""
         )
 
-    def index_of(self, part: Part) -> Relation:
-        """The ids of a part, from its index; of a part without index, from the part."""
-        index = Part(part.index_path, "", part.num_rows, 0)
-        path = self._store.local_path(index.path)
-        if path is not None:
-            file = path if path.exists() else self._file(part)
-        else:
-            file = self._fetched_index(part)
-        return self.sql(f"SELECT id FROM {_parquet([str(file)])}")
+    def execute(self, statement: str) -> None:
+        """Run a statement that gives nothing: a table is made or filled."""
+        self._connection.execute(statement)
+
+    def parts_sql(self, parts: Sequence[Part]) -> str:
+        """The rows of parts, as SQL that stands after FROM."""
+        return _parquet([str(self._file(part)) for part in parts])
+
+    def ids_sql(self, part: Part) -> str:
+        """The ids of a part, from its index, as SQL that stands after FROM."""
+        return _parquet([str(self._index(part))])
+
+    def usable_ids_sql(self, parts: Sequence[Part]) -> str:
+        """The ids of parts with the same columns, without those of rows that ended in an error; as SQL that stands after FROM.
+
+        A row id may come twice: the shards of a run that was never sealed may have answered twice.
+        """
+        files = [self._index(part) for part in parts]
+        condition = " WHERE outcome <> 'error'" if "outcome" in _schema(files[0]).names else ""
+        return f"(SELECT id FROM {_parquet([str(file) for file in files])}{condition})"
+
+    def rows_of_images_sql(self, parts: Sequence[Part], images: str) -> str:
+        """Ids of the rows of parts that name an image of the view `images` (column id), as a SELECT.
+
+        An image is named in `image_id`, `duplicate_group` or `id`, or in the JSON of an image in `image`.
+        """
+        names = _schema(self._file(parts[0])).names
+        columns = [name for name in ("id", "image_id", "duplicate_group") if name in names]
+        naming = columns + (["json_extract_string(image, '$.id')"] if "image" in names else [])
+        conditions = " OR ".join(f"{name} IN (SELECT id FROM {images})" for name in naming)
+        return f"SELECT id FROM {self.parts_sql(parts)} WHERE {conditions}"
+
+    def has_columns(self, part: Part, schema: pa.Schema) -> bool:
+        """Whether the part has exactly these columns; one made by another version of spavl may have others."""
+        found = _schema(self._index(part))
+        if found.metadata and ROW_SCHEMA in found.metadata:
+            return found.metadata[ROW_SCHEMA] == str(schema).encode()
+        return _schema(self._file(part)).equals(schema)
 
     def batches(self, relation: Relation, num_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """The relation's rows, batch by batch: the only memory is the engine's and one batch."""
@@ -119,9 +148,16 @@ class Engine:
         self._connection.close()
 
     def _file(self, part: Part) -> Path:
-        if part.sha256 not in self._checked:
-            self._checked[part.sha256] = local_file(self._store, part, self._cache)
-        return self._checked[part.sha256]
+        if part.path not in self._checked:
+            self._checked[part.path] = local_file(self._store, part, self._cache)
+        return self._checked[part.path]
+
+    def _index(self, part: Part) -> Path:
+        """The file with the part's ids; of a part without index, the part."""
+        path = self._store.local_path(part.index_path)
+        if path is None:
+            return self._fetched_index(part)
+        return path if path.exists() else self._file(part)
 
     def _fetched_index(self, part: Part) -> Path:
         target = self._cache / f"{part.sha256}.ids.parquet"
@@ -144,9 +180,7 @@ class Engine:
 
     @staticmethod
     def _check_schema(file: str, row_type: type) -> None:
-        import pyarrow.parquet as pq
-
-        found, expected = pq.read_schema(file), arrow_schema(row_type)
+        found, expected = _schema(Path(file)), arrow_schema(row_type)
         if not found.equals(expected):
             raise ValueError(
                 f"a table of {row_type.__name__} has the columns {found.names}, not {expected.names}"
@@ -162,6 +196,12 @@ def small_engine(store: Store) -> Iterator[Engine]:
             yield engine
         finally:
             engine.close()
+
+
+def _schema(file: Path) -> pa.Schema:
+    import pyarrow.parquet as pq
+
+    return pq.read_schema(file)
 
 
 def _parquet(files: list[str], options: str = "") -> str:

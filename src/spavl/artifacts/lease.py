@@ -89,6 +89,13 @@ def acquire(store: Store, folder: str) -> Lease:
     return Lease(store, folder, number)
 
 
+def is_held(store: Store, folder: str) -> bool:
+    """Whether a live runner holds the lease of `folder`; one elsewhere is believed for EXPIRY_S after its last sign of life."""
+    numbers = _numbers(store, folder)
+    owner = _read(store, f"{folder}/{max(numbers)}.json") if numbers else None
+    return owner is not None and _is_alive(owner)
+
+
 def _live_owner(store: Store, path: str) -> dict[str, Any] | None:
     """The owner, if it lives. One elsewhere that says nothing is waited out here: a pod that takes the place of an evicted one
     starts within seconds, and ending each time with "try again" would use up its tries.

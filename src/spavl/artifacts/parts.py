@@ -1,7 +1,7 @@
 """Tables as immutable parts named by content: `parts/<stage>/<2 hex digits>/<sha256>.parquet`, shared by all runs.
 
 A record lists the parts of its table, so a night refers to the parts of the night before and adds its own. Rows of a part
-that are not in a table are listed in its `dropped` part. Beside each part lies its index, the ids alone, so that a row of
+that are not in a table are listed in its `dropped` parts. Beside each part lies its index, the ids alone, so that a row of
 an earlier night is found without reading the part. Parts are written before the record that lists them; a kill in between
 leaves parts that nothing lists, and the next try writes the same bytes under the same names.
 """
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 ROWS_PER_GROUP = 32_768
 PART_ROWS = 8 * ROWS_PER_GROUP
 PART_BYTES = 64 * 2**20
+INDEX_COLUMNS = ("id", "outcome")  # a row that ended in an error is not reused
+ROW_SCHEMA = b"row_schema"  # in an index's metadata: the schema of its part
 DROPPED = "dropped"  # the "stage" under which lists of dropped rows lie
 
 
@@ -51,7 +53,7 @@ class Table:
     row_type: str
     num_rows: int  # without the dropped ones
     parts: tuple[Part, ...]
-    dropped: Part | None = None  # columns `part` (sha256) and `id`
+    dropped: tuple[Part, ...] = ()  # columns `part` (sha256) and `id`
 
     def to_json(self) -> dict[str, Any]:
         """What stands in the record."""
@@ -60,7 +62,7 @@ class Table:
     @property
     def files(self) -> tuple[Part, ...]:
         """All files that the table needs."""
-        return (*self.parts, self.dropped) if self.dropped else self.parts
+        return (*self.parts, *self.dropped)
 
 
 def table_from_json(entry: dict[str, Any]) -> Table:
@@ -68,7 +70,7 @@ def table_from_json(entry: dict[str, Any]) -> Table:
     if "parts" not in entry:
         part = Part(entry["path"], entry["sha256"], entry.get("num_rows", 0), 0)
         return Table(entry.get("row_type", ""), part.num_rows, (part,))
-    dropped = Part(**entry["dropped"]) if entry.get("dropped") else None
+    dropped = tuple(Part(**part) for part in entry.get("dropped", ()))
     parts = tuple(Part(**part) for part in entry["parts"])
     return Table(entry["row_type"], entry["num_rows"], parts, dropped)
 
@@ -140,14 +142,17 @@ class _OpenPart:
         self._buffer, self._index = io.BytesIO(), io.BytesIO()
         self._writer = pq.ParquetWriter(self._buffer, schema, compression="zstd")
         self._ids = None
+        self._index_names = [name for name in INDEX_COLUMNS if name in schema.names]
         if "id" in schema.names:
-            self._ids = pq.ParquetWriter(self._index, pa.schema([schema.field("id")]), compression="zstd")
+            fields = [schema.field(name) for name in self._index_names]
+            metadata = {ROW_SCHEMA: str(schema).encode()}
+            self._ids = pq.ParquetWriter(self._index, pa.schema(fields, metadata), compression="zstd")
         self._num_rows = 0
 
     def write(self, group: pa.Table) -> None:
         self._writer.write_table(group, row_group_size=ROWS_PER_GROUP)
         if self._ids is not None:
-            self._ids.write_table(group.select(["id"]), row_group_size=ROWS_PER_GROUP)
+            self._ids.write_table(group.select(self._index_names), row_group_size=ROWS_PER_GROUP)
         self._num_rows += group.num_rows
 
     def is_full(self) -> bool:
@@ -176,18 +181,16 @@ def write_parts(store: Store, stage: str, schema: pa.Schema, batches: Iterable[A
 def local_file(store: Store, part: Part, cache: Path) -> Path:
     """The part on this disk, its sha256 checked: itself in a local store, otherwise a copy in `cache`, fetched once.
 
-    Raises UserError if it is gone or damaged.
+    Raises UserError if it is gone or damaged. A shard's own part has no recorded sha256: it was written whole or not at all.
     """
-    if (path := store.local_path(part.path)) is not None:
+    path = store.local_path(part.path)
+    if path is None:
+        path = cache / part.path.replace("/", "-")
+        if not path.exists():
+            store.fetch(part.path, path)
+    if part.sha256:
         _check(path, part.sha256, store.url_of(part.path))
-        return path
-    target = cache / f"{part.sha256}.parquet"
-    if not target.exists():
-        folder, name = part.path.rsplit("/", 1)
-        store.download(folder, cache, {name: {"sha256": part.sha256}})
-        if cache / name != target:
-            (cache / name).rename(target)
-    return target
+    return path
 
 
 def _check(path: Path, sha256: str, url: str) -> None:

@@ -34,6 +34,9 @@ class Record:
     counts: dict[str, int] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)
     check: dict[str, Any] = field(default_factory=dict)  # the suite's report: name, sha256, results
+    requests: dict[str, dict[str, int]] = field(
+        default_factory=dict
+    )  # step -> requests sent to S3 by kind, of all of its processes; empty for a disk
 
     def to_json(self) -> bytes:
         return json.dumps(dataclasses.asdict(self), indent=1, sort_keys=True, ensure_ascii=False).encode()

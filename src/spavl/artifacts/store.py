@@ -10,6 +10,7 @@ import hashlib
 import io
 import os
 import re
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -253,6 +254,24 @@ class Store:
         for _ in self._at_once(get, manifest):
             pass
         return folder
+
+    def put_file(self, file: Path, path: str) -> None:
+        """Copy a local file to `path`, atomically; it may be larger than memory."""
+        with self._faults(path):
+            self._backend.put_file(file, _safe(path))
+
+    def fetch(self, path: str, target: Path) -> Path:
+        """Copy the file at `path` to this disk, where it appears only when whole; raises FileNotFoundError."""
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".writing-{uuid.uuid4().hex}")
+        try:
+            with open(temporary, "wb") as file:
+                for piece in self._pieces(path):
+                    file.write(piece)
+            os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return target
 
     def sha256_of(self, path: str) -> str:
         """Of the file at `path`, read in pieces; raises FileNotFoundError."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 
 import yaml
@@ -10,12 +11,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from spavl import worklist
 from spavl.artifacts.record import read_record, stage_folder
 from spavl.artifacts.store import Store, open_store
 from spavl.outcome import Outcome
 from spavl.plan import Plan, read_plan
 from spavl.profiles import load_config
+from spavl.run import work_list
 
 
 def status(arguments: argparse.Namespace) -> Outcome:
@@ -46,12 +47,12 @@ def stage_status(store: Store, plan: Plan, stage: str) -> str:
         return "done"
     if store.exists(f"{stage_folder(plan.run_id, stage)}/evidence/report.json"):
         return "check failed"
-    known = worklist.read(store, plan.run_id, stage)
+    known = work_list.read(store, plan.run_id, stage)
     if known is None:
         return "not begun"
-    todo = [(row.group, row.shard, row.chunk) for row in known.rows if row.shard >= 0]
-    finished = {key for key in set(todo) if store.exists(worklist.part_path(plan.run_id, stage, *key))}
-    return f"{sum(key in finished for key in todo) / max(len(todo), 1):.0%}"
+    chunk_size = plan.config[stage].get("chunk_size", 1)
+    num_chunks = sum(math.ceil(group.num_items / chunk_size) for group in known.groups)
+    return f"{len(work_list.part_paths(store, plan.run_id, stage)) / max(num_chunks, 1):.0%}"
 
 
 def report(arguments: argparse.Namespace) -> Outcome:

@@ -1,52 +1,67 @@
-"""The command `prune`: shows what no channel entry and no kept run reaches, and removes it when told to."""
+"""The command `prune`: shows what is kept and why, and what would go, in rows and bytes; removes it when told to."""
 
 from __future__ import annotations
 
 import argparse
+import datetime
 import shutil
 import sys
-from typing import Any
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
-from spavl.artifacts import channel
-from spavl.artifacts.record import read_record, read_rows
-from spavl.artifacts.store import Store, blob_path, open_store
+from rich.console import Console
+from rich.table import Table as Shown
+
+from spavl.artifacts import forgotten, pins
+from spavl.artifacts.lease import is_held
+from spavl.artifacts.store import Store, open_store
 from spavl.config import spavl_home
-from spavl.learning.references import FOLDER as REFERENCES
+from spavl.errors import TryAgain
 from spavl.outcome import Outcome
 from spavl.plan import read_plan
-from spavl.records import Image
+from spavl.retention.contents import Contents, contents_of, contents_of_run, image_ids, runs_holding
+from spavl.retention.reach import Policy, Reach, reach
+
+REFERENCES = "references"  # log-probabilities, by base; learning/references.py writes them
+MIN_AGE_S = 3600.0  # a younger part may be a seal's that has not written its record yet
+
+
+@dataclass(frozen=True)
+class _Doomed:
+    """All that goes."""
+
+    runs: list[str]
+    parts: list[str]
+    blobs: list[str]
+    references: list[str]
+    num_rows: int
+    num_bytes: int
+
+    def counts(self) -> dict[str, int]:
+        return {
+            "runs": len(self.runs),
+            "parts": sum(not path.endswith(".ids.parquet") for path in self.parts),
+            "blobs": len(self.blobs),
+            "references": len(self.references),
+            "rows": self.num_rows,
+            "bytes": self.num_bytes,
+        }
 
 
 def prune(arguments: argparse.Namespace) -> Outcome:
+    """Everything is read before anything is removed, so a store that does not answer removes nothing."""
     store = open_store()
-    runs = store.names("runs")
-    kept = _reached(store, runs, arguments.keep_runs)
-    doomed_runs = [run for run in runs if run not in kept]
-    blobs = {path.rsplit("/", 1)[1] for path in store.walk("blobs")}
-    doomed_blobs = sorted(blobs - _blobs_of(store, kept))
-    num_bytes = sum(store.size(path) for run in doomed_runs for path in store.walk(f"runs/{run}"))
-    num_bytes += sum(store.size(blob_path(blob)) for blob in doomed_blobs)
-    doomed_references = sorted(set(store.names(REFERENCES)) - _references_of(store, kept))
-    num_bytes += sum(
-        store.size(path) for name in doomed_references for path in store.walk(f"{REFERENCES}/{name}")
+    policy = Policy(
+        arguments.keep_runs, arguments.keep_datasets, arguments.keep_releases, arguments.older_than_days
     )
-    for run in doomed_runs:
-        print(
-            f"run {run}: reached by no channel entry and not among the {arguments.keep_runs} newest",
-            file=sys.stderr,
-        )
-    print(
-        f"{len(doomed_runs)} runs, {len(doomed_blobs)} images and the reference log-probabilities of "
-        f"{len(doomed_references)} bases, {num_bytes / 1e6:.1f} MB",
-        file=sys.stderr,
-    )
-    counts = {
-        "runs": len(doomed_runs),
-        "blobs": len(doomed_blobs),
-        "references": len(doomed_references),
-        "bytes": num_bytes,
-        "kept_runs": len(kept),
-    }
+    holding = runs_holding(store, forgotten.image_ids(store)) if arguments.forgotten else frozenset()
+    reached = reach(store, policy, datetime.datetime.now(datetime.UTC), holding)
+    sizes = store.sizes("runs")
+    kept = contents_of(store, (reached.plans[run] for run in reached.kept))
+    doomed = _doomed(store, reached, kept, sizes)
+    _show(store, reached, sizes, doomed)
+    counts = {**doomed.counts(), "kept_runs": len(reached.kept)}
     if not arguments.yes:
         return Outcome(
             "prune",
@@ -54,60 +69,108 @@ def prune(arguments: argparse.Namespace) -> Outcome:
             counts=counts,
             next_step="Nothing was removed; add --yes to remove what is shown.",
         )
-    # plans last: a run without a plan is not a run any more, and a kill in between leaves something to prune again
-    for run in doomed_runs:
-        for path in store.walk(f"runs/{run}"):
-            if not path.endswith("/plan.json"):
-                store.remove(path)
-        store.remove(f"runs/{run}")
-    for blob in doomed_blobs:
-        store.remove(blob_path(blob))
-    for name in doomed_references:
-        store.remove(f"{REFERENCES}/{name}")
-    shutil.rmtree(spavl_home() / "scratch", ignore_errors=True)
+    _refuse_work_in_hand(store, reached)
+    _remove(store, doomed)
     return Outcome("prune", counts=counts)
 
 
-def _reached(store: Store, runs: list[str], num_newest: int) -> set[str]:
-    """Runs that a channel entry names, the newest runs, and the runs that any of these was made from."""
-    newest = sorted(runs, key=lambda run: _created_at(store, run), reverse=True)[:num_newest]
-    waiting = [
-        *newest,
-        *(entry.run_id for name in store.names("channels") for entry in channel.history(store, name)),
-    ]
-    reached: set[str] = set()
-    while waiting:
-        run = waiting.pop()
-        if run in reached or not store.exists(f"runs/{run}/plan.json"):
-            continue
-        reached.add(run)
-        waiting += [source["run_id"] for source in read_plan(store, run).inputs.values()]
-    return reached
+def pin(arguments: argparse.Namespace) -> Outcome:
+    """Keep a run whatever its age, or no longer."""
+    store = open_store()
+    read_plan(store, arguments.run_id)
+    if arguments.remove:
+        pins.unpin(store, arguments.run_id)
+        return Outcome("pin", run_id=arguments.run_id, verdict="done", next_step="It is pinned no longer.")
+    at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    pins.pin(store, pins.Pin(arguments.run_id, arguments.by, arguments.reason, at))
+    return Outcome("pin", run_id=arguments.run_id)
 
 
-def _created_at(store: Store, run: str) -> str:
-    return read_plan(store, run).created_at if store.exists(f"runs/{run}/plan.json") else ""
+def _doomed(store: Store, reached: Reach, kept: Contents, sizes: Mapping[str, int]) -> _Doomed:
+    goes = contents_of(store, (reached.plans[run] for run in reached.doomed if run in reached.plans))
+    part_sizes = store.sizes("parts")
+    parts = _old(store, sorted(set(part_sizes) - kept.files))
+    references = set() if kept.uses_all_references else set(store.names(REFERENCES)) - kept.references
+    reference_sizes = store.sizes(REFERENCES) if references else {}
+    blobs = _blobs(store, kept)
+    num_bytes = sum(num for path, num in sizes.items() if path.split("/")[1] in set(reached.doomed))
+    num_bytes += sum(part_sizes[path] for path in parts) + sum(blobs.values())
+    num_bytes += sum(num for path, num in reference_sizes.items() if path.split("/")[1] in references)
+    only_theirs = [part.num_rows for path, part in goes.parts.items() if path not in kept.parts]
+    return _Doomed(reached.doomed, parts, sorted(blobs), sorted(references), sum(only_theirs), num_bytes)
 
 
-def _blobs_of(store: Store, runs: set[str]) -> set[str]:
-    """Digests of the images that the runs' tables name; a run still at work on its images keeps all of them."""
-    digests: set[str] = set()
-    for run in runs:
-        record: Any = read_record(store, run, "images")
-        if record is None and read_plan(store, run).dag == "refresh_preferences":
-            return {path.rsplit("/", 1)[1] for path in store.walk("blobs")}
-        if record is not None:
-            digests |= {image.id for image in read_rows(store, record, Image)}
-    return digests
+def _blobs(store: Store, kept: Contents) -> dict[str, int]:
+    """Images that no kept run names, with their bytes."""
+    if kept.uses_all_blobs:
+        return {}
+    named = image_ids(store, kept.image_tables)
+    return {digest: num_bytes for digest, num_bytes in store.blobs.sizes() if digest not in named}
 
 
-def _references_of(store: Store, runs: set[str]) -> set[str]:
-    """Folders of reference log-probabilities that the runs' trainings used; one still at work keeps all of them."""
-    names: set[str] = set()
-    for run in runs:
-        record = read_record(store, run, "training")
-        if record is None and read_plan(store, run).dag == "align_model":
-            return set(store.names(REFERENCES))
-        if record is not None and "references" in record.details:
-            names.add(record.details["references"])
-    return names
+def _old(store: Store, paths: Iterable[str]) -> list[str]:
+    """Those that are older than MIN_AGE_S."""
+    ages: dict[str, dict[str, float]] = {}
+    found, now = [], time.time()
+    for path in paths:
+        folder, _, name = path.rpartition("/")
+        if folder not in ages:
+            ages[folder] = store.ages(folder)
+        if now - ages[folder].get(name, now) > MIN_AGE_S:
+            found.append(path)
+    return found
+
+
+def _show(store: Store, reached: Reach, sizes: Mapping[str, int], doomed: _Doomed) -> None:
+    table = Shown(title=f"runs in {store.url}")
+    for column in ("run", "DAG", "planned (UTC)", "rows", "MB", "stays because"):
+        table.add_column(
+            column, no_wrap=column != "stays because", justify="right" if column in ("rows", "MB") else "left"
+        )
+    of_run: dict[str, int] = {}
+    for path, num_bytes in sizes.items():
+        run = path.split("/")[1]
+        of_run[run] = of_run.get(run, 0) + num_bytes
+    for run, plan in reached.plans.items():
+        num_rows = contents_of_run(store, plan).num_rows
+        why = "; ".join(reached.reasons.get(run, ())) or "[bold]goes[/bold]"
+        table.add_row(
+            run, plan.dag, plan.created_at[:16], f"{num_rows:,}", f"{of_run.get(run, 0) / 1e6:.1f}", why
+        )
+    console = Console(stderr=True, width=None if sys.stderr.isatty() else 160)
+    console.print(table)
+    console.print(
+        f"goes: {len(doomed.runs)} runs, {doomed.counts()['parts']} parts that only they list ({doomed.num_rows:,} rows), "
+        f"{len(doomed.blobs)} images, reference log-probabilities of {len(doomed.references)} bases: "
+        f"{doomed.num_bytes / 1e6:.1f} MB"
+    )
+
+
+def _refuse_work_in_hand(store: Store, reached: Reach) -> None:
+    """A step that is at work may be about to record parts that nothing lists yet."""
+    for run in reached.plans:
+        for stage in reached.plans[run].stages:
+            folder = f"runs/{run}/{stage}/leases"
+            if held := [unit for unit in store.names(folder) if is_held(store, f"{folder}/{unit}")]:
+                raise TryAgain(
+                    f"`{stage}` of run {run} is at work ({held[0]}).",
+                    next_step="Nothing was removed. Run prune again when it has ended.",
+                )
+
+
+def _remove(store: Store, doomed: _Doomed) -> None:
+    """Plans go last of a run: without a plan it is a run no more, and a kill in between leaves something to prune again.
+
+    Then the parts, images and reference log-probabilities that no run lists.
+    """
+    for run in doomed.runs:
+        store.remove_files(
+            path for path in store.walk(f"runs/{run}") if not path.endswith(f"{run}/plan.json")
+        )
+        store.remove(f"runs/{run}")
+    store.remove_files(doomed.parts)
+    store.remove_blobs(doomed.blobs)
+    for name in doomed.references:
+        store.remove(f"{REFERENCES}/{name}")
+    shutil.rmtree(spavl_home() / "scratch", ignore_errors=True)
+    shutil.rmtree(spavl_home() / "cache" / "parts", ignore_errors=True)

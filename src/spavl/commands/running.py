@@ -10,7 +10,8 @@ import sys
 import uuid
 from collections.abc import Iterator
 
-from spavl import ranks, runner
+from spavl import ranks
+from spavl import run as steps
 from spavl.artifacts.store import Store, open_store
 from spavl.decision import in_words
 from spavl.errors import UserError
@@ -19,7 +20,7 @@ from spavl.launch.command import report_command
 from spavl.outcome import Outcome
 from spavl.pipeline import BY_NAME, DAGS
 from spavl.plan import Plan, check_run_id, make_plan, read_plan
-from spavl.worklist import parse_shard
+from spavl.run.work_list import parse_shard
 
 
 def plan(arguments: argparse.Namespace) -> Outcome:
@@ -38,12 +39,12 @@ def plan(arguments: argparse.Namespace) -> Outcome:
 
 def prepare(arguments: argparse.Namespace) -> Outcome:
     store, made = _planned(arguments)
-    return runner.prepare(store, made, arguments.stage)
+    return steps.prepare(store, made, arguments.stage)
 
 
 def seal(arguments: argparse.Namespace) -> Outcome:
     store, made = _planned(arguments)
-    return runner.seal(store, made, arguments.stage)
+    return steps.seal(store, made, arguments.stage)
 
 
 def stage(arguments: argparse.Namespace) -> Outcome:
@@ -51,18 +52,18 @@ def stage(arguments: argparse.Namespace) -> Outcome:
     store, made = _planned(arguments)
     name = arguments.command
     if arguments.group:
-        return runner.work(store, made, name, arguments.group, *parse_shard(arguments.shard))
+        return steps.work(store, made, name, arguments.group, *parse_shard(arguments.shard))
     if ranks.num_ranks() > 1:
         raise UserError(
             f"this is one of {ranks.num_ranks()} ranks, and without --group `{name}` runs all of its steps.",
             next_step=f"Run `spavl prepare {name}` first, the ranks with --group, then `spavl seal {name}`.",
         )
     if not BY_NAME[name].is_sharded:
-        return runner.seal(store, made, name)
-    for group in runner.prepare(store, made, name).groups:
+        return steps.seal(store, made, name)
+    for group in steps.prepare(store, made, name).groups:
         for shard in range(group["num_shards"]):
-            runner.work(store, made, name, group["group"], shard, group["num_shards"])
-    return runner.seal(store, made, name)
+            steps.work(store, made, name, group["group"], shard, group["num_shards"])
+    return steps.seal(store, made, name)
 
 
 def run(arguments: argparse.Namespace) -> Outcome:

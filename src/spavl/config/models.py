@@ -117,7 +117,9 @@ class FakeModel(Section):
     )
     revision: str = Field("fake-1", description="Part of every row's id.")
     replies: tuple[str, ...] = Field(
-        ("ok",), min_length=1, description="Replies, chosen by a hash of the request id."
+        ("ok",),
+        min_length=1,
+        description="Replies, chosen by a hash of the request id; '{id}' in one stands for that id.",
     )
     error_share: float = Field(0.0, ge=0, le=1, description="Share of requests answered with an error.")
     garbage_share: float = Field(

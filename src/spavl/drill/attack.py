@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from spavl import records, runner, worklist
+from spavl import records
+from spavl import run as steps
 from spavl.artifacts.record import Record, read_record, read_rows, record_path, stage_folder
 from spavl.artifacts.store import Store, open_store
 from spavl.drill.changes import CHAMPION, Model, Source, Table, Weights, model_named, overrides
@@ -37,6 +38,9 @@ from spavl.drill.releases import release_again
 from spavl.errors import CheckFailed, UserError
 from spavl.pipeline import BY_NAME, DAGS
 from spavl.plan import Plan, make_plan
+from spavl.run import work_list
+from spavl.run.answered import answered_rows
+from spavl.run.storing import rows_table
 
 log = logging.getLogger("spavl")
 REFRESH, ALIGN = "refresh_preferences", "align_model"
@@ -229,7 +233,9 @@ def take_over(
     """
     record = read_record(store, honest_run, stage)
     assert record is not None, f"the honest run {honest_run} has no {stage}"
-    made = dataclasses.replace(record, run_id=plan.run_id, fingerprint=runner.fingerprint(store, plan, stage))
+    made = dataclasses.replace(
+        record, run_id=plan.run_id, fingerprint=steps.StageRun(store, plan, stage).fingerprint()
+    )
     if rows is not None:
         made = _with_rows(store, plan, stage, made, rows)
     if model is not None:
@@ -245,24 +251,28 @@ def _copy_beside(store: Store, source: str, target: str) -> None:
 
 
 def _with_rows(store: Store, plan: Plan, stage: str, record: Record, rows: Sequence[Any]) -> Record:
-    import hashlib
-
-    path = f"{stage_folder(plan.run_id, stage)}/poisoned.parquet"
-    store.write_table(path, records.to_table(rows, getattr(records, BY_NAME[stage].writes)))
-    entry = {**record.tables["table"], "path": path, "num_rows": len(rows)}
-    entry["sha256"] = hashlib.sha256(store.read(path)).hexdigest()
-    return dataclasses.replace(record, tables={**record.tables, "table": entry})
+    run = steps.StageRun(store, plan, stage)
+    table = rows_table(run, rows, run.row_type).to_json()
+    return dataclasses.replace(record, tables={**record.tables, "table": table})
 
 
 def seal_changed(store: Store, plan: Plan, stage: str, change: Callable[[list[Any]], list[Any]]) -> None:
     """Do a sharded stage, change what its workers have answered (id by id), and seal that: its own suite sees it."""
     work_out(store, plan, stage)
-    row_type = runner.load_stage(stage).PART
-    changed = change(worklist.read_parts(store, plan.run_id, stage, row_type))
-    store.remove(f"{stage_folder(plan.run_id, stage)}/parts")
-    path = worklist.part_path(plan.run_id, stage, worklist.REUSED, 0, 0)
-    worklist.write_part(store, path, changed, row_type)
-    runner.seal(store, plan, stage)
+    run = steps.StageRun(store, plan, stage)
+    known = work_list.read(store, plan.run_id, stage)
+    assert known is not None, "the stage has just been prepared"
+    with run.scratch("drill") as context:
+        answered = answered_rows(run, context, known)
+        rows = {name: answered.rows(name) for name in answered.tables}
+        table_of = {row.id: name for name, of_table in rows.items() for row in of_table}
+        changed = change([row for of_table in rows.values() for row in of_table])
+        tables = {
+            name: rows_table(run, [row for row in changed if table_of[row.id] == name], run.module.PART)
+            for name in rows
+        }
+    work_list.commit(store, plan.run_id, stage, work_list.WorkList(known.num_items, (), tables))
+    steps.seal(store, plan, stage)
 
 
 def _failures(store: Store, run_id: str, stage: str) -> Iterator[Failure]:

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from spavl import runner
+from spavl import run as steps
 from spavl.artifacts.record import Record, read_record, record_path, stage_folder
 from spavl.artifacts.store import Store, open_store
 from spavl.config import spavl_home
@@ -92,7 +92,7 @@ def _leave_out(store: Store, plan: Plan, stage: str) -> None:
     """A record that says that the drill has left the stage out, so that this store's own release can be made."""
     words = "left out by the drill, whose releases never leave its store"
     made = Record(
-        plan.run_id, stage, runner.fingerprint(store, plan, stage), plan.created_at, plan.code_version,
+        plan.run_id, stage, steps.StageRun(store, plan, stage).fingerprint(), plan.created_at, plan.code_version,
         config=plan.config[stage], inputs={}, tables={}, details={"left_out": words},
         check={"suite": stage, "passed": True, "results": [], "left_out": words},
     )  # fmt: skip
@@ -204,14 +204,14 @@ def run_stages(store: Store, plan: Plan, stages: Sequence[str]) -> None:
     for stage in stages:
         if BY_NAME[stage].is_sharded:
             work_out(store, plan, stage)
-        runner.seal(store, plan, stage)
+        steps.seal(store, plan, stage)
 
 
 def work_out(store: Store, plan: Plan, stage: str) -> None:
     """All of a sharded stage but its seal."""
-    for group in runner.prepare(store, plan, stage).groups:
+    for group in steps.prepare(store, plan, stage).groups:
         for shard in range(group["num_shards"]):
-            runner.work(store, plan, stage, group["group"], shard, group["num_shards"])
+            steps.work(store, plan, stage, group["group"], shard, group["num_shards"])
 
 
 def linked_copy(source: Path, target: Path) -> None:

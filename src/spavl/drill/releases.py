@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from spavl import runner
+from spavl import run as steps
 from spavl.artifacts import channel
 from spavl.artifacts.record import read_record
 from spavl.artifacts.store import Store
@@ -29,7 +29,7 @@ def release_again(store: Store, plan: Plan, honest_run: str, help_loss: float, t
         number=head.number + 1,
         parent=head.number,
         run_id=plan.run_id,
-        fingerprint=runner.fingerprint(store, plan, "release"),
+        fingerprint=steps.StageRun(store, plan, "release").fingerprint(),
         details=_worse(head.details, help_loss),
     )
     channel.append(store, name, entry)

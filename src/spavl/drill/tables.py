@@ -7,6 +7,7 @@ a suite must see in labels, pairs, floods, gaps and verdicts is all there.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import shutil
 import tempfile
@@ -16,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from spavl import records
+from spavl.artifacts.engine import Engine
 from spavl.artifacts.record import Record, read_record, read_rows
 from spavl.artifacts.store import Store
-from spavl.context import RunContext
+from spavl.config import spavl_home
 from spavl.drill.finding import Failure, Finding
 from spavl.drill.impossible import Impossible
 from spavl.drill.score import Score, score
@@ -28,9 +30,12 @@ from spavl.errors import UserError
 from spavl.pipeline import BY_NAME, DAGS
 from spavl.plan import Plan, read_plan
 from spavl.records import ImageCandidate, to_table
-from spavl.runner import load_stage
+from spavl.run import load_stage
+from spavl.run.context import RunContext
+from spavl.run.in_memory import RowAnswered, RowTables, rows_of
 
 STAGES = DAGS["refresh_preferences"]
+GOLD = "gold_answered"  # the side table of the judge's answers about gold items
 
 
 def drill_tables(store: Store, run_id: str, only: Sequence[str], say: Callable[[str], None]) -> Score:
@@ -87,7 +92,7 @@ def recorded(store: Store, plan: Plan, stage: str) -> list[Any]:
 
 def _with_gold(store: Store, record: Record, row_type: type, name: str) -> list[Any]:
     """A table's rows, with the judge's answers about gold items, which `seal` took out of it."""
-    names = [name, "gold_answered"] if "gold_answered" in record.tables else [name]
+    names = [name, GOLD] if GOLD in record.tables else [name]
     return [row for each in names for row in read_rows(store, record, row_type, each)]
 
 
@@ -105,6 +110,11 @@ class _Context(RunContext):
         self._changed = changed
         self._rows = {stage: list(rows) for stage, rows in changed.items() if not BY_NAME[stage].is_sharded}
 
+    @functools.cached_property
+    def tables(self) -> RowTables:
+        engine = Engine(self.store, self.scratch, spavl_home() / "cache" / "parts")
+        return RowTables(engine, self.rows, self.record, self.previous)
+
     def previous(self, stage: str) -> Record | None:
         """The honest night itself: the poisoned tables stand for the night after it."""
         return read_record(self.store, self.run_id, stage)
@@ -121,9 +131,12 @@ class _Context(RunContext):
     def _sealed(self, stage: str) -> tuple[Failure, ...]:
         from spavl.validation import check, load_suite
 
-        sealed = load_stage(stage).seal(self, self._parts(stage) if BY_NAME[stage].is_sharded else [])
-        self._rows[stage] = list(sealed.rows)
+        module, engine = load_stage(stage), self.tables.engine
         row_type = getattr(records, BY_NAME[stage].writes)
+        answers = self._answers(stage) if BY_NAME[stage].is_sharded else {}
+        answered = RowAnswered(engine, getattr(module, "PART", row_type), answers)
+        sealed = rows_of(engine, module, module.seal(self, answered), answered)
+        self._rows[stage] = list(sealed.rows)
         suite = load_suite(self._plan.suites[stage], row_type)
         counts = {"rows": len(sealed.rows), **sealed.counts}
         table = to_table(sealed.rows, row_type)
@@ -133,15 +146,19 @@ class _Context(RunContext):
             for result in report.failures("critical")
         )
 
-    def _parts(self, stage: str) -> list[Any]:
-        """What the stage's workers have answered: the poisoned rows, or the recorded ones."""
-        if stage in self._changed:
-            rows = list(self._changed[stage])
-            return [_candidate(row) for row in rows] if stage == "images" else rows
-        record = read_record(self.store, self.run_id, stage)
-        assert record is not None, f"run {self.run_id} has no {stage}"
+    def _answers(self, stage: str) -> dict[str, list[Any]]:
+        """What the stage's workers have answered: the poisoned rows, or the recorded ones; those about gold items apart."""
+        record = self.record(stage)
         name = "parts" if "parts" in record.tables else "table"
-        return _with_gold(self.store, record, load_stage(stage).PART, name)
+        row_type = load_stage(stage).PART
+        gold = read_rows(self.store, record, row_type, GOLD) if GOLD in record.tables else []
+        if stage not in self._changed:
+            return {"table": read_rows(self.store, record, row_type, name), GOLD: gold}
+        rows, gold_ids = list(self._changed[stage]), {row.id for row in gold}
+        if stage == "images":
+            rows = [_candidate(row) for row in rows]
+        of_gold = [row for row in rows if row.id in gold_ids]
+        return {"table": [row for row in rows if row.id not in gold_ids], GOLD: of_gold}
 
 
 def _candidate(image: records.Image) -> ImageCandidate:

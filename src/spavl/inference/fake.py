@@ -45,7 +45,8 @@ class FakeBackend:
             return Answer(request.id, None, "error", error="the fake model was told to fail")
         if luck < self._spec.error_share + self._spec.garbage_share:
             return _ok(request, GARBAGE)
-        return _ok(request, self._spec.replies[int(_share(request.id, "reply") * len(self._spec.replies))])
+        reply = self._spec.replies[int(_share(request.id, "reply") * len(self._spec.replies))]
+        return _ok(request, reply.replace("{id}", request.id))
 
 
 def _ok(request: Request, text: str) -> Answer:

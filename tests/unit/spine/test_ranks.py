@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from tests.line import write_profile
 
-from spavl import commands, ranks, runner
+from spavl import commands, ranks
+from spavl import run as steps
 from spavl.__main__ import main
 from spavl.artifacts import failure
 from spavl.artifacts.store import open_store
@@ -50,11 +51,11 @@ def test_a_stage_that_one_process_does_refuses_ranks(tmp_path, monkeypatch: pyte
     store = open_store()
     profile = write_profile(tmp_path, num_per_leaf=0, num_per_benign=1)
     plan = make_plan(store, dag="refresh_preferences", airflow_run_id="tonight", profile=str(profile))
-    (group,) = runner.prepare(store, plan, "images").groups
+    (group,) = steps.prepare(store, plan, "images").groups
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "1")
     with pytest.raises(UserError, match="`images` is done by one process, and this is one of 2 ranks"):
-        runner.work(store, plan, "images", group["group"], 0, 1)
+        steps.work(store, plan, "images", group["group"], 0, 1)
     assert main(["images", "--run-id", plan.run_id]) == 2  # nor does it run all steps of a stage
 
 

@@ -8,14 +8,16 @@ from pathlib import Path
 import pytest
 from tests.line import write_profile
 
-from spavl import runner, worklist
+from spavl import run as steps
 from spavl.artifacts import channel
 from spavl.artifacts.lease import lease
+from spavl.artifacts.parts import table_of
 from spavl.artifacts.record import read_record, read_rows
 from spavl.artifacts.store import Store, open_store
 from spavl.errors import CheckFailed, TryAgain, UserError
 from spavl.plan import Plan, make_plan
 from spavl.records import Image, Question, Response
+from spavl.run import work_list
 
 
 def planned(
@@ -29,10 +31,10 @@ def planned(
 
 
 def run_stage(store: Store, plan: Plan, stage: str):
-    for group in runner.prepare(store, plan, stage).groups:
+    for group in steps.prepare(store, plan, stage).groups:
         for shard in range(group["num_shards"]):
-            runner.work(store, plan, stage, group["group"], shard, group["num_shards"])
-    return runner.seal(store, plan, stage)
+            steps.work(store, plan, stage, group["group"], shard, group["num_shards"])
+    return steps.seal(store, plan, stage)
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +60,8 @@ def test_three_stages_and_a_second_night_that_computes_nothing(store_url: str, p
         )
     second = planned(store, pictures, "tomorrow")
     for stage, row_type in (("images", Image), ("questions", Question), ("responses", Response)):
-        assert runner.prepare(store, second, stage).groups == []
-        outcome = runner.seal(store, second, stage)
+        assert steps.prepare(store, second, stage).groups == []
+        outcome = steps.seal(store, second, stage)
         assert outcome.counts["computed"] == 0 and outcome.counts["reused"] == outcome.counts["rows"]
         rows = [
             read_rows(store, read_record(store, plan.run_id, stage), row_type) for plan in (first, second)
@@ -91,7 +93,7 @@ def test_a_failed_check_publishes_nothing_and_keeps_the_evidence(
     assert read_record(store, plan.run_id, "responses") is None
     assert store.exists(f"runs/{plan.run_id}/responses/evidence/report.json")
     with pytest.raises(UserError, match=r"which run .* has not made"):
-        runner.prepare(store, plan, "judgements")
+        steps.prepare(store, plan, "judgements")
 
 
 def test_rows_that_ended_in_an_error_are_asked_again_the_next_night(store: Store, tmp_path: Path) -> None:
@@ -106,7 +108,7 @@ def test_rows_that_ended_in_an_error_are_asked_again_the_next_night(store: Store
         run_stage(store, first, "responses")
     failed = [
         row
-        for row in worklist.read_parts(store, first.run_id, "responses", Response)
+        for row in work_list.read_parts(store, first.run_id, "responses", Response)
         if row.outcome == "error"
     ]
 
@@ -115,31 +117,31 @@ def test_rows_that_ended_in_an_error_are_asked_again_the_next_night(store: Store
     )
     for stage in ("images", "questions"):
         run_stage(store, second, stage)
-    counts = runner.prepare(store, second, "responses").counts
+    counts = steps.prepare(store, second, "responses").counts
     assert failed and counts["to_do"] == len(failed) and counts["reused"] == counts["items"] - len(failed)
 
 
 def test_seal_waits_for_every_row(store: Store, pictures: Path) -> None:
     plan = planned(store, pictures, overrides=("images.chunk_size=10",))
-    runner.prepare(store, plan, "images")
+    steps.prepare(store, plan, "images")
     with pytest.raises(TryAgain, match=r"lacks 101 of 101 rows"):
-        runner.seal(store, plan, "images")
-    runner.work(store, plan, "images", "drawings", 0, 1)
-    store.remove(worklist.part_path(plan.run_id, "images", "drawings", 0, 3))
+        steps.seal(store, plan, "images")
+    steps.work(store, plan, "images", "drawings", 0, 1)
+    store.remove(work_list.part_path(plan.run_id, "images", "drawings", 0, 3))
     with pytest.raises(TryAgain, match=r"lacks 10 of 101 rows"):
-        runner.seal(store, plan, "images")
-    assert runner.work(store, plan, "images", "drawings", 0, 1).counts == {"computed": 10, "resumed": 91}
-    assert runner.seal(store, plan, "images").counts["rows"] == 101
+        steps.seal(store, plan, "images")
+    assert steps.work(store, plan, "images", "drawings", 0, 1).counts == {"computed": 10, "resumed": 91}
+    assert steps.seal(store, plan, "images").counts["rows"] == 101
 
 
 def test_a_second_runner_on_the_same_shard_is_told(store: Store, pictures: Path) -> None:
     plan = planned(store, pictures)
-    runner.prepare(store, plan, "images")
+    steps.prepare(store, plan, "images")
     with (
         lease(store, f"runs/{plan.run_id}/images/leases/drawings-0000"),
         pytest.raises(TryAgain, match="another runner works on"),
     ):
-        runner.work(store, plan, "images", "drawings", 0, 1)
+        steps.work(store, plan, "images", "drawings", 0, 1)
 
 
 def test_sharded_work_gives_the_same_table_as_one_shard(tmp_path: Path, pictures: Path) -> None:
@@ -148,7 +150,7 @@ def test_sharded_work_gives_the_same_table_as_one_shard(tmp_path: Path, pictures
         store = open_store(f"file://{tmp_path / name}")
         plan = planned(store, pictures, overrides=(f"images.num_shards={num_shards}", "images.chunk_size=10"))
         run_stage(store, plan, "images")
-        tables.append(read_record(store, plan.run_id, "images").tables["table"]["sha256"])
+        tables.append(read_record(store, plan.run_id, "images").tables["table"])
     assert tables[0] == tables[1]
 
 
@@ -157,26 +159,27 @@ def test_a_shard_that_the_list_does_not_have_is_refused(
     store: Store, pictures: Path, group: str, shard: int, num_shards: int
 ) -> None:
     plan = planned(store, pictures)
-    runner.prepare(store, plan, "images")
+    steps.prepare(store, plan, "images")
     with pytest.raises(UserError, match="shards, not"):
-        runner.work(store, plan, "images", group, shard, num_shards)
+        steps.work(store, plan, "images", group, shard, num_shards)
 
 
 def test_work_before_prepare_names_the_command(store: Store, pictures: Path) -> None:
     plan = planned(store, pictures)
     with pytest.raises(UserError, match=f"spavl prepare images --run-id {plan.run_id}"):
-        runner.work(store, plan, "images", "drawings", 0, 1)
+        steps.work(store, plan, "images", "drawings", 0, 1)
 
 
 def test_a_damaged_table_is_noticed_by_the_stage_that_reads_it(store: Store, pictures: Path) -> None:
     plan = planned(store, pictures)
     run_stage(store, plan, "images")
-    path = store.local_path(f"runs/{plan.run_id}/images/table.parquet")
+    (part,) = table_of(read_record(store, plan.run_id, "images")).parts
+    path = store.local_path(part.path)
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(bytes(content))
     with pytest.raises(UserError, match="is damaged"):
-        runner.prepare(store, plan, "questions")
+        steps.prepare(store, plan, "questions")
 
 
 def test_a_dataset_entry_lost_by_a_kill_is_made_good_by_sealing_again(tmp_path: Path) -> None:
@@ -185,12 +188,12 @@ def test_a_dataset_entry_lost_by_a_kill_is_made_good_by_sealing_again(tmp_path: 
     plan = planned(store, profile)
     for stage in ("images", "questions", "responses", "judgements", "comparisons"):
         run_stage(store, plan, stage)
-    runner.seal(store, plan, "preferences")
-    runner.seal(store, plan, "dataset")
+    steps.seal(store, plan, "preferences")
+    steps.seal(store, plan, "dataset")
     entry = channel.head(store, "dataset")
     assert entry.run_id == plan.run_id and entry.number == 1
     shutil.rmtree(
         store.local_path("channels")
     )  # as if the process had died after the record and before the entry
-    assert runner.seal(store, plan, "dataset").verdict == "already done"
+    assert steps.seal(store, plan, "dataset").verdict == "already done"
     assert channel.head(store, "dataset") == entry

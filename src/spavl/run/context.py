@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spavl import ranks, records
-from spavl.artifacts import decisions
+from spavl.artifacts import decisions, forgotten
 from spavl.artifacts.parts import table_of
 from spavl.artifacts.record import Record, read_record, read_rows
 from spavl.artifacts.store import Store
@@ -93,6 +93,10 @@ class RunContext:
                 next_step="Start a new run; if it is gone from the store, roll the channel back to one that is there.",
             )
         return record
+
+    @functools.cached_property
+    def forgotten(self) -> frozenset[str]:
+        return forgotten.image_ids(self.store, self._plan.forgotten)
 
     def decision_number(self) -> int:
         name, since_entry = self.config.release.channel, self._plan.last_release

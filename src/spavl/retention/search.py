@@ -1,0 +1,91 @@
+"""Where images still are: every table, published file, record and blob of the store is searched for their ids.
+
+An image's id is 64 hex digits and stands in every row that came from it, so a search for the ids in all texts finds them all.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spavl.artifacts.engine import Engine, small_engine
+from spavl.artifacts.parts import Part
+from spavl.artifacts.store import Store
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ID = re.compile(r"^[0-9a-f]{64}$")
+_ANY_ID = "[0-9a-f]{64}"
+_NOT_SEARCHED = ("forgotten/",)  # the list itself
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file that holds some of the images, or something that came from them."""
+
+    path: str
+    num: int  # rows of a table, mentions in a text, images in a pack
+    kind: str  # table, text or image
+
+
+def search(store: Store, image_ids: Collection[str]) -> Iterator[Found]:
+    """Every file with any of the images, by path."""
+    wanted = set(image_ids)
+    for digest in sorted(wanted & set(store.blob_digests())):
+        yield Found(f"blob {digest[:12]}", 1, "image")
+    with small_engine(store) as engine:
+        engine.view("wanted", _table(wanted))
+        for path in store.walk(""):
+            if path.startswith(_NOT_SEARCHED):
+                continue
+            if num := _num_in(store, engine, path, wanted):
+                yield Found(path, num, "table" if path.endswith(".parquet") else "text")
+
+
+def _table(wanted: Collection[str]) -> pa.Table:
+    import pyarrow as pa
+
+    return pa.table({"id": pa.array(sorted(wanted), pa.string())})
+
+
+def _num_in(store: Store, engine: Engine, path: str, wanted: set[str]) -> int:
+    if path.endswith(".parquet") and not path.endswith(".ids.parquet"):
+        return _num_rows(engine, path)
+    if path.endswith((".json", ".html", ".md", ".csv", ".jsonl")):
+        return sum(
+            found in wanted for found in re.findall(_ANY_ID, store.read(path).decode("utf-8", "replace"))
+        )
+    return 0
+
+
+def _num_rows(engine: Engine, path: str) -> int:
+    """Rows in which any text names one of the images."""
+    rows = engine.parts_sql([Part(path, "", 0, 0)])
+    columns = engine.sql(f"DESCRIBE FROM {rows}").fetchall()
+    texts = [f"coalesce(\"{name}\", '')" for name, kind, *_ in columns if kind == "VARCHAR"]
+    texts += [
+        f"coalesce(array_to_string(\"{name}\", ' '), '')" for name, kind, *_ in columns if kind == "VARCHAR[]"
+    ]
+    if not texts:
+        return 0
+    found = engine.value(
+        f"""SELECT count(*) FROM (
+            SELECT regexp_extract_all(concat_ws(' ', {", ".join(texts)}), '{_ANY_ID}') AS ids FROM {rows}
+        ) WHERE EXISTS (FROM wanted WHERE list_contains(ids, wanted.id))"""
+    )
+    return int(found)
+
+
+def read_ids(file: Path) -> list[str]:
+    """The ids of a file, one per line; raises ValueError with the number of the first line that is none."""
+    lines = [line.strip() for line in file.read_text("utf-8").splitlines()]
+    for number, line in enumerate(lines, 1):
+        if line and not ID.match(line):
+            raise ValueError(
+                f"line {number} is no image id: an id is 64 hex digits, the sha256 of the image's bytes"
+            )
+    return sorted({line for line in lines if line})
