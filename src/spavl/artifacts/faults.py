@@ -33,6 +33,10 @@ _NETWORK = {"botocore", "aiobotocore", "aiohttp", "urllib3", "asyncio"}
 _AGAIN = "Run the same command again; nothing is lost."
 
 
+class StoreRefused(UserError):
+    """The store answered, and a person must act first: a right, a bucket or an address is missing."""
+
+
 class StoreFaults:
     """A context in which the errors of a store at `url` become FileNotFoundError, UserError or TryAgain."""
 
@@ -105,7 +109,7 @@ def _of_refusal(error: ClientError, url: str) -> Exception:
     if code == "NoSuchKey":
         return FileNotFoundError(f"there is no object at {url}")
     if code == "NoSuchBucket":
-        return UserError(
+        return StoreRefused(
             f"the bucket of {url} does not exist.", next_step="Create it, or set SPAVL_STORE to another."
         )
     if is_about_credentials(error):
@@ -125,11 +129,11 @@ def _of_refusal(error: ClientError, url: str) -> Exception:
     ):
         return TryAgain(f"the store does not answer at {url}: {code}.", next_step=_AGAIN)
     if status == _STATUS_FORBIDDEN:
-        return UserError(
+        return StoreRefused(
             f"access is denied: {code} at {url}.",
             next_step="Allow s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket for these credentials.",
         )
-    return UserError(
+    return StoreRefused(
         f"the store refuses the request at {url}: {code} (HTTP {status}).",
         next_step="Check the address, the region and the endpoint (AWS_ENDPOINT_URL).",
     )
@@ -138,7 +142,7 @@ def _of_refusal(error: ClientError, url: str) -> Exception:
 def _of_client_library(error: Exception, url: str) -> Exception | None:
     name = type(error).__name__
     if name == "ParamValidationError":
-        return UserError(f"{url} is no address of a store.", next_step="Use s3://bucket/folder.")
+        return StoreRefused(f"{url} is no address of a store.", next_step="Use s3://bucket/folder.")
     if name == "NoCredentialsError":
         return TryAgain(
             f"there are no credentials for {url}.",

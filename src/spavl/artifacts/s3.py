@@ -40,6 +40,11 @@ class S3:
         """Requests that were sent, by kind, each try counted."""
         return self._s3.sent
 
+    @property
+    def filesystem(self) -> Any:
+        """The s3fs whose connections these are."""
+        return self._s3.fs
+
     # ------------------------------------------------------------------ objects
 
     def read(self, path: str) -> bytes:

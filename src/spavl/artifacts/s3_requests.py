@@ -48,7 +48,7 @@ T = TypeVar("T")
 
 
 # the counter of the store whose request is on its way: stores share connections
-_asking: ContextVar[Counter[str]] = ContextVar("asking")
+_asking: ContextVar[Counter[str] | None] = ContextVar("asking", default=None)
 
 
 class Requests:
@@ -117,7 +117,8 @@ class Requests:
 
 def _count(event_name: str = "", **_: Any) -> None:
     operation = event_name.rpartition(".")[2]
-    _asking.get()[_KINDS.get(operation, operation)] += 1
+    if (sent := _asking.get()) is not None:
+        sent[_KINDS.get(operation, operation)] += 1
 
 
 @functools.lru_cache(maxsize=4)
