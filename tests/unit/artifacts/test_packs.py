@@ -301,6 +301,7 @@ def test_a_pack_whose_writer_may_still_be_at_work_is_left_alone(store_url: str) 
     store.write(packs.pack_path("a" * 64), b"on its way")
     store.remove_blobs([sha(b"nothing")])
     assert store.exists(packs.pack_path("a" * 64)) and list(store.blob_digests()) == []
+    assert store.blobs.uncommitted() == [packs.pack_path("a" * 64)]
 
 
 class Source:
