@@ -113,12 +113,13 @@ class S3:
             if refusal is None or status_of(refusal) not in (400, 403, 404):
                 raise
             headers = refusal.response["ResponseMetadata"].get("HTTPHeaders", {})
-            if status_of(refusal) == 404 and any(name.startswith("x-amz") for name in headers):
+            is_of_s3 = any(name.startswith("x-amz") for name in headers)
+            if status_of(refusal) == 404 and is_of_s3 and self._s3.is_bucket_there:
                 raise FileNotFoundError(path) from None
         return self._size_by_get(path)
 
     def _size_by_get(self, path: str) -> int:
-        """A refused HEAD has no body that says why, and a 404 may be a proxy's; the reply to a GET says."""
+        """A refused HEAD has no body that says why: no such key, no such bucket, or a proxy's page. The reply to a GET says."""
         try:
             reply = self._s3.ask("get_object", self._key(path), Range="bytes=0-0")
         except OSError as error:

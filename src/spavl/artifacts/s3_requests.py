@@ -16,7 +16,7 @@ from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from spavl.artifacts.disk import PIECE_BYTES
-from spavl.artifacts.faults import client_error, is_about_credentials
+from spavl.artifacts.faults import client_error, code_of, is_about_credentials
 
 CONNECT_TIMEOUT_S = 10
 READ_TIMEOUT_S = 60
@@ -58,6 +58,7 @@ class Requests:
         self.bucket = bucket
         self.fs = _filesystem(os.getpid(), _environment())
         self._sent: Counter[str] = Counter()
+        self.is_bucket_there = False  # as far as any reply has shown
 
     @property
     def sent(self) -> dict[str, int]:
@@ -81,11 +82,15 @@ class Requests:
         from fsspec.asyn import sync
 
         try:
-            return sync(self.fs.loop, self._run, ask, args, kwargs)
+            reply = sync(self.fs.loop, self._run, ask, args, kwargs)
         except Exception as error:
-            if (refusal := client_error(error)) is not None and is_about_credentials(refusal):
-                _filesystem.cache_clear()  # the next store looks for new ones
+            if (refusal := client_error(error)) is not None:
+                self.is_bucket_there |= code_of(refusal) == "NoSuchKey"
+                if is_about_credentials(refusal):
+                    _filesystem.cache_clear()  # the next store looks for new ones
             raise
+        self.is_bucket_there = True
+        return reply
 
     @staticmethod
     def whole(ask: Callable[[], T]) -> T:

@@ -200,6 +200,13 @@ def test_a_name_that_s3_would_not_delete_is_no_deleted_one(
     assert not store.exists("there")
 
 
+def test_a_bucket_that_does_not_exist_has_no_absent_files(s3_url: str) -> None:
+    store = open_store("s3://spavl-tests-without-a-bucket/x")
+    for ask in (store.exists, store.size, store.read, store.names, store.walk, store.remove):
+        with pytest.raises(UserError, match=r"bucket .* does not exist"):
+            ask("absent")
+
+
 def test_a_missing_name_without_the_right_to_list_is_not_allowed_rather_than_absent(
     filled: tuple[Store, Filled], proxy: S3Proxy
 ) -> None:

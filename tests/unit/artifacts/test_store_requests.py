@@ -54,6 +54,13 @@ def test_each_operation_is_one_request(counted: Counted) -> None:
     assert store.walk("") == []
 
 
+def test_a_first_question_about_an_absent_name_also_learns_whether_the_bucket_is_there(
+    counted: Counted,
+) -> None:
+    assert counted(lambda: counted.store.exists("absent")) == {"HEAD": 1, "GET": 1}
+    assert counted(lambda: counted.store.exists("absent")) == {"HEAD": 1}
+
+
 def test_a_name_that_is_taken_costs_one_more_request_to_see_by_whom(counted: Counted) -> None:
     counted.store.write("a", b"1")
     assert counted(lambda: counted.store.create("a", b"1")) == {"PUT": 1, "GET": 1}
