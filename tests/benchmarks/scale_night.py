@@ -215,7 +215,7 @@ def _inputs(store: Store, plan: Plan, arguments: argparse.Namespace, number: int
         made = Record(
             plan.run_id,
             stage,
-            run.fingerprint(),
+            run.fingerprint,
             plan.created_at,
             "bench",
             {},

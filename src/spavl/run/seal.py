@@ -149,7 +149,7 @@ def _record(
     return Record(
         run_id=plan.run_id,
         stage=run.stage,
-        fingerprint=run.fingerprint(),
+        fingerprint=run.fingerprint,
         created_at=_now(),
         code_version=spavl.__version__,
         config=plan.config[run.stage],
