@@ -201,6 +201,7 @@ def as_rows(
     if rows is None:
         rows = answered.get("table", [])
     elif hasattr(rows, "create_view"):
+        rows = rows.order(sealed.order) if sealed.order else rows
         rows = list(ctx.tables.rows(rows, module.TABLE))
     sides = {
         name: list(ctx.tables.rows(side.relation, side.row_type)) if isinstance(side, Derived) else side

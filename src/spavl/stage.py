@@ -138,6 +138,7 @@ class Sealed:
     copied: Mapping[str, Mapping[str, CopiedFile]] = field(
         default_factory=dict
     )  # folder -> relative path -> a file that goes there too by `store.copy`, never read
+    order: str = ""  # SQL expressions that a relation in `rows` is sorted by: its rows may be wide and many
 
 
 class StageContext(Protocol):

@@ -31,17 +31,18 @@ _OF_PROMPT = {  # a prompt's column, if it is not the question's of the same nam
     **dict.fromkeys(_PAIR_ONLY, "NULL"),
 }
 SPLIT_NUMBER = f"list_position([{', '.join(map(literal, SPLITS))}], split)"
+ORDER = f"{SPLIT_NUMBER}, image_id, question_id, id"
 
 
 def make_rows(tables: Tables, *, hold_out_words: bool) -> Relation:
-    """The view `dataset_rows`, by split, image, question, id; without the pairs whose words stand in the test, if so asked."""
+    """The view `dataset_rows`, to be put into ORDER; without the pairs whose words stand in the test, if so asked."""
     tables.view("all_rows", f"{_pairs()} UNION ALL {_prompts()}")
     condition = ""
     if hold_out_words:
         _find_held_questions(tables)
         condition = "WHERE chosen IS NULL OR question NOT IN (SELECT question FROM held_questions)"
     tables.view("dataset_rows", f"SELECT * FROM all_rows {condition}")
-    return tables.sql(f"SELECT * FROM dataset_rows ORDER BY {SPLIT_NUMBER}, image_id, question_id, id")
+    return tables.sql("SELECT * FROM dataset_rows")
 
 
 def _pairs() -> str:

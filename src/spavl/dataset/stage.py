@@ -11,7 +11,7 @@ from spavl.dataset.card import card, shown
 from spavl.dataset.copies import changed_copies, know_thumbnails, thumbnails_away
 from spavl.dataset.folder import FOLDER, PART_TABLE, ROW_TABLE, DataFiles, write_data_files, write_manifest
 from spavl.dataset.measuring import measures_of
-from spavl.dataset.rows import check_images_exist, check_no_split_is_empty, counts_of, make_rows
+from spavl.dataset.rows import ORDER, check_images_exist, check_no_split_is_empty, counts_of, make_rows
 from spavl.dataset.splitting import ImageSplit, PlacedImage, split_images
 from spavl.dataset.version_parts import VersionRow
 from spavl.records import SPLITS, DatasetRow, Thumbnail, to_table
@@ -46,7 +46,7 @@ def seal(ctx: StageContext, answered: Answered) -> Sealed:
         PART_TABLE: files.parts,
         ROW_TABLE: Derived(files.rows, VersionRow),
     }
-    return Sealed(rows, counts, side_tables, {FOLDER: folder}, details, measures, {FOLDER: files.kept})
+    return Sealed(rows, counts, side_tables, {FOLDER: folder}, details, measures, {FOLDER: files.kept}, ORDER)
 
 
 def _splits(ctx: StageContext) -> tuple[list[ImageSplit], Sequence[Any] | Derived]:

@@ -78,6 +78,7 @@ def rows_of(engine: Engine, module: StageModule, sealed: Sealed, answered: RowAn
     if rows is None or rows is answered:
         rows = answered.rows()
     elif hasattr(rows, "create_view"):
+        rows = rows.order(sealed.order) if sealed.order else rows
         rows = list(engine.rows(rows, module.TABLE))
     sides = {
         name: list(engine.rows(side.relation, side.row_type)) if isinstance(side, Derived) else side

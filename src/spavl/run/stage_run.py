@@ -16,6 +16,7 @@ from spavl.artifacts.lease import Lease, lease
 from spavl.artifacts.record import Record, read_record, stage_folder
 from spavl.artifacts.store import Store
 from spavl.config import spavl_home
+from spavl.config.portable import home_free
 from spavl.errors import UserError
 from spavl.outcome import Outcome
 from spavl.pipeline import BY_NAME, StageInfo
@@ -80,7 +81,7 @@ class StageRun:
         return stable_hash(
             self.stage,
             inputs,
-            plan.config[self.stage],
+            home_free(plan.config[self.stage], plan.home),
             plan.revisions,
             plan.suites[self.stage],
             plan.previous.get(self.stage),

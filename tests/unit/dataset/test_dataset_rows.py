@@ -17,7 +17,7 @@ from spavl.audit.paraphrases import held_back
 from spavl.config import Config
 from spavl.dataset.card import class_counts
 from spavl.dataset.measuring import described, measures_of
-from spavl.dataset.rows import counts_of, make_rows, num_rows
+from spavl.dataset.rows import ORDER, counts_of, make_rows, num_rows
 from spavl.dataset.splitting import ImageSplit
 from spavl.records import SPLITS, DatasetRow, to_table
 
@@ -91,7 +91,9 @@ def test_rows_counts_and_measures_are_those_of_plain_python(night, hold_out_word
     expected = rows_in_python(splits, questions, preferences, hold_out_words)
     with TemporaryDirectory() as folder:
         ctx = opened(folder, *night)
-        made = list(ctx.tables.rows(make_rows(ctx.tables, hold_out_words=hold_out_words), DatasetRow))
+        made = list(
+            ctx.tables.rows(make_rows(ctx.tables, hold_out_words=hold_out_words).order(ORDER), DatasetRow)
+        )
         assert made == expected
         pairs = [row for row in expected if row.chosen is not None]
         found = Counter(row.split for row in expected)
