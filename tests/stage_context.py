@@ -72,7 +72,7 @@ class FakeTables:
             return None
         table = table_of(record, name)
         return self.engine.view(
-            view or f"former_{stage}", self.engine.relation_of(table, getattr(records, table.row_type))
+            view or f"former_{stage}", self.engine.relation_of(table, getattr(records, table.row_type, None))
         )
 
     def __getattr__(self, name: str) -> Any:

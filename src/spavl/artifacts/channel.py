@@ -60,7 +60,8 @@ def aligned_path(channel: str, alignment_key: str) -> str:
 
 def history(store: Store, channel: str) -> list[Entry]:
     """All entries, oldest first."""
-    return [_read(store, channel, number) for number in _numbers(store, channel)]
+    paths = [entry_path(channel, number) for number in _numbers(store, channel)]
+    return [Entry(**json.loads(content)) for content in store.read_many(paths)]
 
 
 def head(store: Store, channel: str) -> Entry | None:

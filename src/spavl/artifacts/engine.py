@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -40,6 +40,7 @@ class Engine:
 
         self._store, self._cache = store, cache
         self._checked: dict[str, Path] = {}
+        self._functions: set[str] = set()
         self._connection = duckdb.connect(
             config={
                 "memory_limit": f"{memory_limit_mb}MB",
@@ -88,6 +89,18 @@ class Engine:
                 WHERE dropped.part = digest AND dropped.id = rows.id
             ) {order}"""
         )
+
+    def function(self, name: str, of_texts: Callable[[pa.ChunkedArray], pa.Array]) -> None:
+        """Give SQL a function of one text that Python computes, thousands of rows at a time; texts are never NULL."""
+        from duckdb.sqltypes import VARCHAR
+
+        if name not in self._functions:
+            # DuckDB evaluates annotations, which may name types that are there for type checking only: it gets none
+            def called(texts):  # type: ignore[no-untyped-def]
+                return of_texts(texts)
+
+            self._connection.create_function(name, called, [VARCHAR], VARCHAR, type="arrow")
+            self._functions.add(name)
 
     def execute(self, statement: str) -> None:
         """Run a statement that gives nothing: a table is made or filled."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from spavl.audit.near_duplicates import duplicate_groups
 from spavl.config import DatasetConfig
 from spavl.errors import UserError
-from spavl.records import Image, stable_hash
+from spavl.records import stable_hash
 
 IMAGE_SPLITS = ("train", "validation", "test")
 LEFT_OUT = "left_out"
@@ -34,8 +34,17 @@ class ImageSplit:
     is_present: bool  # False: known from an earlier version, not among tonight's images
 
 
+@dataclass(frozen=True, slots=True)
+class PlacedImage:
+    """What of an image decides where it goes."""
+
+    id: str
+    class3: str
+    perceptual_hash: str
+
+
 def split_images(
-    images: Sequence[Image],
+    images: Sequence[PlacedImage],
     previous: Iterable[ImageSplit],
     config: DatasetConfig,
     copies: Collection[tuple[str, str]] = (),
@@ -110,7 +119,7 @@ def _bridging(groups: Mapping[str, str], kept: Mapping[str, str]) -> set[str]:
 def _assign(
     groups: Mapping[str, str],
     kept: Mapping[str, str],
-    present: Mapping[str, Image],
+    present: Mapping[str, PlacedImage],
     config: DatasetConfig,
 ) -> dict[str, str]:
     """Split per group: inherited, or by quota over tonight's images."""

@@ -9,7 +9,7 @@ from spavl.report import alignment, night, overview, words
 from spavl.report.attacks import attacks
 from spavl.report.decision import decision
 from spavl.report.grounding import grounding
-from spavl.report.reading import RunState, data_docs_link, read_run
+from spavl.report.reading import RunState, data_docs_link, open_tables, read_run
 from spavl.report.slices import slices
 from spavl.report.template import style_sheet, template
 from spavl.report.trial import agreement, corrected, trials
@@ -62,11 +62,7 @@ def _sections(store: Store, run: RunState, show_text: bool) -> dict[str, Any]:
         "agreement": agreement(run),
         "corrected": corrected(run),
         "has_benchmarks": "benchmarks" in run.stages,
-        "images": night.images(store, run),
-        "judge": night.judge(store, run),
-        "pairs": night.pairs(store, run),
-        "splits": night.splits(store, run),
-        "examples": night.examples(store, run, show_text=show_text),
+        **_night(store, run, show_text),
         "reward": alignment.training(store, run, "reward"),
         "training": alignment.training(store, run),
         "before_after": alignment.before_after(scores),
@@ -74,6 +70,18 @@ def _sections(store: Store, run: RunState, show_text: bool) -> dict[str, Any]:
     }
     release = run.record("release")
     return {**sections, "release": release, "tiles": _tiles(sections)}
+
+
+def _night(store: Store, run: RunState, show_text: bool) -> dict[str, Any]:
+    """The sections about preference data, whose tables are the large ones."""
+    with open_tables(store) as tables:
+        return {
+            "images": night.images(tables, run),
+            "judge": night.judge(tables, run),
+            "pairs": night.pairs(tables, run),
+            "splits": night.splits(tables, run),
+            "examples": night.examples(tables, run, show_text=show_text),
+        }
 
 
 def _tiles(sections: dict[str, Any]) -> list[dict[str, str]]:

@@ -79,12 +79,13 @@ def bars(rows: Sequence[Bar], label: str) -> str:
         return to_svg(figure, label)
 
 
-def histogram(values: Sequence[float], label: str) -> str:
-    """Distribution of margins between 0 and 1, in eight bins."""
+def histogram(counts: Sequence[int], label: str) -> str:
+    """Distribution of margins: how many lie in each of the even bins between 0 and 1."""
     with style():
         figure = new_figure(2.3, WIDTH_IN / 2)
         axes = figure.add_subplot()
-        axes.hist(values, bins=[step / 8 for step in range(9)], color=HARM_COLOUR, rwidth=0.92)
+        edges = [step / len(counts) for step in range(len(counts) + 1)]
+        axes.hist(edges[:-1], bins=edges, weights=counts, color=HARM_COLOUR, rwidth=0.92)
         axes.set_xlabel("margin of the chosen answer (0 even, 1 won every asking)")
         axes.set_ylabel("pairs")
         axes.grid(axis="y")

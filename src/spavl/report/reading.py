@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from spavl.artifacts.parts import table_of
 from spavl.artifacts.record import Record, read_record, stage_folder
 from spavl.artifacts.record import read_columns as table_columns
 from spavl.artifacts.store import Store
 from spavl.errors import UserError
 from spavl.pipeline import BY_NAME, DAGS, stages_of
 from spavl.report.checks import verdict_of
+
+if TYPE_CHECKING:
+    from spavl.artifacts.engine import Engine, Relation
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,34 @@ def read_columns(
     if record is None or table not in record.tables:
         return []
     return table_columns(store, record, columns, table).to_pylist()
+
+
+@contextlib.contextmanager
+def open_tables(store: Store) -> Iterator[RecordedTables]:
+    """The tables of records, read by one engine."""
+    from spavl.artifacts.engine import small_engine
+
+    with small_engine(store) as engine:
+        yield RecordedTables(engine)
+
+
+class RecordedTables:
+    """Tables of records as lazy relations: large ones are counted where they lie."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def find(
+        self, record: Record | None, columns: Sequence[str], table: str = "table", *, is_ordered: bool = False
+    ) -> Relation | None:
+        """The table with these columns, in the order of its rows if `is_ordered`.
+
+        None if there is no record or no such table, and if a table of another version of spavl lacks one of the columns.
+        """
+        if record is None or table not in record.tables:
+            return None
+        found = self._engine.relation_of(table_of(record, table), is_ordered=is_ordered)
+        return found if set(columns) <= set(found.columns) else None
 
 
 def columns_of(content: bytes, columns: Sequence[str]) -> list[dict[str, Any]]:

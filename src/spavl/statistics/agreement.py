@@ -39,11 +39,13 @@ def krippendorff_alpha(
     domain = sorted({label for row in rows for label in row[:2]}, key=None if level != "nominal" else repr)
     if len(domain) < 2:
         return None
-    counts = _value_counts(rows, domain)
+    first, second = _numbers([row[0] for row in rows], domain), _numbers([row[1] for row in rows], domain)
+    counts = _value_counts(first, second, len(domain))
     value = _alpha(counts, domain, level)
-    differs = [a != b for a, b, _ in rows]
-    low, high = _resampled(counts, [row[2] for row in rows], domain, level, alpha, seed)
-    if level == "nominal" or not any(differs):
+    of_clusters = _coincidences(first, second, [row[2] for row in rows], len(domain))
+    low, high = _resampled(of_clusters, domain, level, alpha, seed)
+    differs = first != second
+    if level == "nominal" or not differs.any():
         low = min(low, _low_of_rate(differs, [row[2] for row in rows], counts, alpha))
     return Interval(value, min(low, value), max(high, value))
 
@@ -59,16 +61,35 @@ def _check(
         raise ValueError(f"level {level!r} is none of {', '.join(LEVELS)}")
 
 
-def _value_counts(rows: Sequence[tuple[Hashable, ...]], domain: Sequence[Hashable]) -> np.ndarray:
-    """How often each label of the domain [V] was given to each item [N]."""
+def _numbers(labels: Sequence[Hashable], domain: Sequence[Hashable]) -> np.ndarray:
+    """The place [N] of each label in the domain."""
     import numpy as np
 
     place = {label: number for number, label in enumerate(domain)}
-    counts = np.zeros((len(rows), len(domain)), dtype=int)
-    for number, (a, b, _) in enumerate(rows):
-        counts[number, place[a]] += 1
-        counts[number, place[b]] += 1
-    return counts
+    return np.array([place[label] for label in labels])
+
+
+def _value_counts(first: np.ndarray, second: np.ndarray, num_values: int) -> np.ndarray:
+    """How often each label of the domain [V] was given to each item [N]."""
+    import numpy as np
+
+    labels = np.eye(num_values, dtype=int)
+    return labels[first] + labels[second]
+
+
+def _coincidences(
+    first: np.ndarray, second: np.ndarray, clusters: Sequence[Hashable], num_values: int
+) -> np.ndarray:
+    """Krippendorff's coincidences of each cluster's items [C, V, V]; alpha reads their sum over clusters and nothing else."""
+    import numpy as np
+
+    number_of = {cluster: number for number, cluster in enumerate(dict.fromkeys(clusters))}
+    of_item = np.array([number_of[cluster] for cluster in clusters])
+    size = num_values**2
+    places = of_item * size + first * num_values + second
+    one_way = np.bincount(places, minlength=len(number_of) * size)
+    one_way = one_way.reshape(len(number_of), num_values, num_values).astype("float64")
+    return one_way + one_way.transpose(0, 2, 1)
 
 
 def _alpha(counts: np.ndarray, domain: Sequence[Hashable], level: str) -> float:
@@ -81,27 +102,54 @@ def _alpha(counts: np.ndarray, domain: Sequence[Hashable], level: str) -> float:
 
 
 def _resampled(
-    counts: np.ndarray,
-    clusters: Sequence[Hashable],
-    domain: Sequence[Hashable],
-    level: str,
-    alpha: float,
-    seed: int,
+    of_clusters: np.ndarray, domain: Sequence[Hashable], level: str, alpha: float, seed: int
 ) -> tuple[float, float]:
     """Ends of the percentile interval over draws of whole clusters (Davison & Hinkley 1997, section 3.8)."""
     import numpy as np
 
-    items_of: dict[Hashable, list[int]] = {}
-    for item, cluster in enumerate(clusters):
-        items_of.setdefault(cluster, []).append(item)
-    groups = [np.array(items) for items in items_of.values()]
-    draw, values = np.random.default_rng(seed), []
+    num_clusters, num_values, _ = of_clusters.shape
+    flat = of_clusters.reshape(num_clusters, -1)
+    draw, found = np.random.default_rng(seed), []
     for _ in range(NUM_RESAMPLES):
-        drawn = counts[np.concatenate([groups[k] for k in draw.integers(len(groups), size=len(groups))])]
-        if (drawn.sum(0) > 0).sum() > 1:
-            values.append(_alpha(drawn, domain, level))
-    low, high = np.quantile(values, [alpha / 2, 1 - alpha / 2]) if values else (-1.0, 1.0)
+        times = np.bincount(draw.integers(num_clusters, size=num_clusters), minlength=num_clusters)
+        found.append(times.astype("float64") @ flat)  # whole numbers: exact in any order
+    drawn = np.array(found).reshape(-1, num_values, num_values)
+    drawn = drawn[(drawn.sum(1) > 0).sum(-1) > 1]
+    if not len(drawn):
+        return -1.0, 1.0
+    low, high = np.quantile(_alphas(drawn, domain, level), [alpha / 2, 1 - alpha / 2])
     return float(low), float(high)
+
+
+def _alphas(drawn: np.ndarray, domain: Sequence[Hashable], level: str) -> np.ndarray:
+    """Alpha [B] of coincidences [B, V, V], as the package has it of one: 1 - observed / expected distance."""
+    import numpy as np
+
+    totals = drawn.sum(1)
+    by_chance = totals[:, :, None] * totals[:, None, :] - totals[:, :, None] * np.eye(len(domain))
+    by_chance /= (totals.sum(-1) - 1)[:, None, None]
+    distances = _distances(totals, domain, level)
+    observed, expected = ((c * distances).reshape(len(drawn), -1).sum(-1) for c in (drawn, by_chance))
+    return 1 - observed / expected
+
+
+def _distances(totals: np.ndarray, domain: Sequence[Hashable], level: str) -> np.ndarray:
+    """Squared distance of each two labels [V, V]; ordinal ones depend on how often each was given, totals [B, V]: [B, V, V]."""
+    import numpy as np
+
+    number = np.arange(len(domain))
+    if level == "nominal":
+        return (number[:, None] != number).astype("float64")
+    if level == "ordinal":
+        ends = np.concatenate([np.zeros((len(totals), 1)), totals.cumsum(-1)], axis=1)
+        low, high = np.minimum(number[:, None], number), np.maximum(number[:, None], number)
+        between = ends[:, high + 1] - ends[:, low]
+        return (between - (totals[:, :, None] + totals[:, None, :]) / 2) ** 2
+    values = np.asarray(domain, dtype="float64")
+    difference, total = values[:, None] - values, values[:, None] + values
+    if level == "ratio":
+        difference = np.divide(difference, total, out=np.zeros_like(total), where=total != 0)
+    return difference**2
 
 
 def _low_of_rate(

@@ -1,8 +1,13 @@
 import random
 
+import krippendorff
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from spavl.statistics import krippendorff_alpha
+from spavl.statistics.agreement import LEVELS, NUM_RESAMPLES
 
 
 def test_alpha_of_krippendorffs_binary_example_is_his():
@@ -73,3 +78,35 @@ def test_unknown_level_is_refused_with_the_known_ones():
 def test_lists_of_unequal_length_are_refused():
     with pytest.raises(ValueError, match="2 and 3 labels of 2 clusters"):
         krippendorff_alpha("ab", "abb", range(2))
+
+
+def plain_resampled(first, second, clusters, level, seed=0):
+    """Every draw of whole clusters, item by item, with alpha from the package."""
+    domain = sorted({*first, *second})
+    counts = np.array([[(a == v) + (b == v) for v in domain] for a, b in zip(first, second, strict=True)])
+    groups = [np.flatnonzero(np.array(clusters) == cluster) for cluster in dict.fromkeys(clusters)]
+    draw, values = np.random.default_rng(seed), []
+    for _ in range(NUM_RESAMPLES):
+        drawn = counts[np.concatenate([groups[k] for k in draw.integers(len(groups), size=len(groups))])]
+        if (drawn.sum(0) > 0).sum() > 1:
+            found = krippendorff.alpha(value_counts=drawn, value_domain=domain, level_of_measurement=level)
+            values.append(found)
+    return np.quantile(values, [0.025, 0.975]) if values else (-1.0, 1.0)
+
+
+items = st.tuples(st.integers(0, 4), st.integers(0, 4), st.integers(0, 8))
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.lists(items, min_size=2, max_size=25), st.sampled_from(LEVELS))
+def test_interval_is_that_of_every_draw_put_to_the_package(rows, level):
+    first, second, clusters = (list(column) for column in zip(*rows, strict=True))
+    found = krippendorff_alpha(first, second, clusters, level=level)
+    if found is None:
+        assert len({*first, *second}) == 1
+        return
+    low, high = plain_resampled(first, second, clusters, level)
+    assert found.high == max(high, found.value)
+    if level != "nominal" and first != second:  # else the rate of disagreement may lower the low end
+        assert found.low == min(low, found.value)
+    assert found.low <= min(low, found.value)
