@@ -118,7 +118,7 @@ def test_a_step_that_is_done_makes_no_pod_and_holds_no_worker(api: ClusterApi, c
     assert operator("prepare").execute({}) == [{"group": "drawings", "num_shards": 1}]
     store.write(work_list.part_path(RUN_ID, "images", "drawings", 0, 0), b"rows")
     assert operator("work").execute({}) is None
-    fingerprint = StageRun(store, plan, "images").fingerprint()
+    fingerprint = StageRun(store, plan, "images").fingerprint
     record = Record(RUN_ID, "images", fingerprint, "2026", "0", {}, {}, {}, counts={"rows": 3})
     store.create(record_path(RUN_ID, "images"), record.to_json())
     assert operator("seal").execute({}) == RUN_ID

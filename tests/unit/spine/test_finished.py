@@ -92,7 +92,7 @@ def test_one_part_less_and_its_group_is_started(plan: Plan) -> None:
 
 def sealed(store: Store, plan: Plan, stage: str) -> Record:
     """A record as `seal` writes it, of a stage whose inputs are sealed."""
-    fingerprint = StageRun(store, plan, stage).fingerprint()
+    fingerprint = StageRun(store, plan, stage).fingerprint
     record = Record(plan.run_id, stage, fingerprint, "2026", "0", {}, {}, {}, counts={"rows": 7})
     store.create(record_path(plan.run_id, stage), record.to_json())
     return record
