@@ -127,6 +127,7 @@ def _refreshed(folder: Path) -> dict[str, int]:
 
 def _trained(folder: Path) -> dict[str, int]:
     """`reward` and `training`; what their `work` leaves in the store is made up."""
+    from tests.sealing import seal_rows
     from tests.toy_reward import reward_context
     from tests.toy_training import toy_context
 
@@ -146,12 +147,13 @@ def _trained(folder: Path) -> dict[str, int]:
         where = stage_folder(context.run_id, context.stage)
         leave_in_store(context.store, where, {"model": base}, {"steps": 1}, {"packages": {"torch": "2"}})
         row = TrainingMetric(item.id, 1, 1.0, "loss", 0.5)
-        counts[context.stage] = len(module.seal(context, [row]).rows)
+        counts[context.stage] = len(seal_rows(module, context, [row]).rows)
     return counts
 
 
 def _evaluated_and_released(folder: Path) -> dict[str, int]:
     """`evaluation` and `release`; the answers of the models are made up."""
+    from tests.sealing import seal_rows
     from tests.stage_context import FakeContext
     from tests.toy_training import toy_context
 
@@ -187,19 +189,19 @@ def _evaluated_and_released(folder: Path) -> dict[str, int]:
             item.id, prompt.question_id, "i", prompt.class1, prompt.class3, prompt.kind, benchmark, item.group, "r",
             item.payload["decoding"], "j", "j1", "", "ok", None, False, True, 1, "{}",
         ))  # fmt: skip
-    scores = evaluation.seal(context, answers).rows
+    scores = seal_rows(evaluation, context, answers).rows
     context.stage, log = "benchmarks", "runs/r/benchmarks/logs/made-up--aligned.eval"
     toy.store.write(log, b"no log")
     sample = json.dumps([{"id": "s", "cluster": "i", "values": {"unsafe_rate": False}, "contents": []}])
     run = BenchmarkRun(
         "b", "made-up", "attack", "spavl/role_play", "aligned", "r", "j", "j1", log, 1, 0, sample, "ok"
     )
-    num_benchmark_scores = len(benchmarks.seal(context, [run]).rows)
+    num_benchmark_scores = len(seal_rows(benchmarks, context, [run]).rows)
     context.stage, context.rows_by_stage = "release", {"evaluation": scores}
     return {
         "evaluation": len(scores),
         "benchmarks": num_benchmark_scores,
-        "release": len(release.seal(context, []).rows),
+        "release": len(seal_rows(release, context, []).rows),
     }
 
 

@@ -22,11 +22,11 @@ from typing import Any
 from in_memory_line import InMemoryLine
 
 from spavl.config import Config
+from spavl.contestants import ALIGNED
 from spavl.demo.picture_folder import Batch, draw_nights
 from spavl.demo.world import BASE, World, teach_world, world_fingerprint
 from spavl.evaluation.answering import judged_answers
 from spavl.evaluation.askings import Terms, askings_of
-from spavl.evaluation.contestants import ALIGNED
 from spavl.evaluation.scoring import BASE as BASE_ROLE
 from spavl.evaluation.scoring import CHANGE, score_answers
 from spavl.inference import open_model, resolve_revision

@@ -256,7 +256,8 @@ def test_a_gate_without_its_scores_fails():
 
 
 def test_the_gate_names_the_scores_that_evaluation_makes():
-    from spavl.evaluation import contestants, grounding, scoring, verdicts
+    from spavl import contestants
+    from spavl.evaluation import grounding, scoring, verdicts
     from spavl.validation import gate
 
     made = {**verdicts.METRICS, grounding.GROUNDING: grounding.METRICS}

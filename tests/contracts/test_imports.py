@@ -26,7 +26,14 @@ GROUND = {
     "sql",
     "statistics",
 }  # what everything may import
-SHARED = {"audit", "judging", "learning", "statistics"}  # what several stages share, above the seams
+SHARED = {
+    "audit",
+    "contestants",
+    "judging",
+    "learning",
+    "statistics",
+    "version_rows",
+}  # what several stages share, above the seams
 HEAVY = {
     "torch",
     "transformers",

@@ -11,14 +11,15 @@ import contextvars
 import hashlib
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from spavl.errors import UserError
 from spavl.records import BENIGN, DatasetRow, stable_hash
+from spavl.version_rows import TrainQuestion
 
-HARM_SPLIT, BENIGN_SPLIT, TRAIN = "test_harm", "test_help", "train"
+HARM_SPLIT, BENIGN_SPLIT = "test_harm", "test_help"
 _CURRENT: contextvars.ContextVar[Material] = contextvars.ContextVar("material")
 
 
@@ -26,11 +27,14 @@ _CURRENT: contextvars.ContextVar[Material] = contextvars.ContextVar("material")
 class Material:
     """Of one benchmark of one run."""
 
-    rows: Sequence[DatasetRow]  # the dataset version
+    rows: Sequence[DatasetRow]  # held-out prompts of the dataset version
     read_image: Callable[[str], bytes]  # image id -> encoded image
     folder: Path  # local; images of samples are written here
     limit: int  # samples that will be asked at most: no need to make more
     seed: int
+    train: Callable[[], Iterable[TrainQuestion]] = (
+        tuple  # what training has seen, read if a benchmark asks for it
+    )
 
     def prompts(self, split: str) -> list[DatasetRow]:
         """Up to `limit` held-out prompts, in an order that the seed decides, every image once before any comes again."""
@@ -45,7 +49,7 @@ class Material:
 
     def train_questions(self, *, benign: bool) -> list[str]:
         """The questions that training has seen, of benign or of harmful images."""
-        return [row.question for row in self.rows if row.split == TRAIN and (row.class1 == BENIGN) == benign]
+        return [asked.question for asked in self.train() if (asked.class1 == BENIGN) == benign]
 
     def kept(self, image: bytes) -> str:
         """Path of a file that holds this image."""

@@ -10,7 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
 from spavl.benchmarks.reading import SampleResult, from_json
-from spavl.benchmarks.roles import ALIGNED, CHANGES
+from spavl.benchmarks.roles import CHANGES
+from spavl.contestants import ALIGNED
 from spavl.records import BenchmarkRun, BenchmarkScore
 from spavl.statistics import Interval, change_interval, rate_interval
 
@@ -76,6 +77,17 @@ def _score(
         metric=metric, value=interval.value, low=interval.low, high=interval.high, n=n, interval=name, judge=run.judge,
         judge_revision=run.judge_revision, log=run.log,
     )  # fmt: skip
+
+
+def attack_contents(runs: Iterable[BenchmarkRun]) -> set[str]:
+    """All wordings and images of attacks, as `SampleResult.contents` has them."""
+    return {
+        content
+        for run in runs
+        if run.family == "attack"
+        for result in from_json(run.samples)
+        for content in result.contents
+    }
 
 
 def in_train(runs: Iterable[BenchmarkRun], train_contents: set[str]) -> set[tuple[str, str]]:

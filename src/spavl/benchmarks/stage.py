@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from spavl.artifacts.record import stage_folder
 from spavl.benchmarks import reading
-from spavl.benchmarks.material import TRAIN, Material, using
+from spavl.benchmarks.material import BENIGN_SPLIT, HARM_SPLIT, Material, using
 from spavl.benchmarks.resolving import family_of, make_task, task_version
-from spavl.benchmarks.roles import judge_spec, model_revision, model_spec, roles
-from spavl.benchmarks.scoring import in_train, score_runs
+from spavl.benchmarks.roles import judge_spec, roles
+from spavl.benchmarks.scoring import attack_contents, in_train, score_runs
 from spavl.benchmarks.wording import text_hash
 from spavl.config import BenchmarkTask
+from spavl.contestants import contestant, contestant_revision
 from spavl.inference.request import Sampling
 from spavl.judging import prompt_hash
 from spavl.records import BenchmarkRun, BenchmarkScore, stable_hash
-from spavl.stage import Chunk, Sealed, StageContext, WorkItem
+from spavl.stage import Answered, Chunk, Sealed, StageContext, WorkItem
+from spavl.version_rows import rows_of_splits, train_questions
 
 if TYPE_CHECKING:
     from spavl.benchmarks.running import Bench
@@ -47,7 +49,9 @@ def work(context: StageContext, group: str, chunks: Iterator[Chunk]) -> Iterator
     section, judge = context.config.benchmarks, judge_spec(context)
     check_tasks(section.tasks)
     with (
-        open_model(model_spec(context, group), model_revision(context, group)) as model,
+        open_model(
+            contestant(context, group, section.batch_size), contestant_revision(context, group)
+        ) as model,
         open_model(judge, context.revision(judge.name)) as judging,
     ):
         asked = (Collector(opened, section.batch_size, section.max_wait_s) for opened in (model, judging))
@@ -58,10 +62,10 @@ def work(context: StageContext, group: str, chunks: Iterator[Chunk]) -> Iterator
                 yield _run(context, bench, item)
 
 
-def seal(context: StageContext, rows: list[BenchmarkRun]) -> Sealed:
+def seal(context: StageContext, answered: Answered) -> Sealed:
     """The scores; the runner keeps the runs beside them, and the logs lie in the stage's folder `logs`."""
-    runs = [_with_log_here(context, run) for run in rows]
-    found = in_train(runs, _train_contents(context))
+    runs = [_with_log_here(context, run) for run in answered.rows()]
+    found = in_train(runs, _in_train(context, attack_contents(runs)))
     missing = {run.benchmark for run in runs if run.outcome != "ok" or not context.store.exists(run.log)}
     missing |= {task.name for task in context.config.benchmarks.tasks} - {run.benchmark for run in runs}
     print(f"benchmarks: {len(runs)} logs; `inspect view start --log-dir {context.store.url_of(_logs(context))}` shows them", file=sys.stderr)  # fmt: skip
@@ -89,7 +93,7 @@ def _run(context: StageContext, bench: Bench, item: WorkItem) -> BenchmarkRun:
     num_errors = sum(bool(result.values[reading.ERROR_RATE]) for result in results)
     judge, judge_revision = _scored_by(context, log)
     return BenchmarkRun(
-        id=item.id, benchmark=task.name, family=family_of(task), task=task.task, model=item.group, model_revision=model_revision(context, item.group),
+        id=item.id, benchmark=task.name, family=family_of(task), task=task.task, model=item.group, model_revision=contestant_revision(context, item.group),
         judge=judge, judge_revision=judge_revision, log=path, num_samples=len(results), num_errors=num_errors, samples=reading.to_json(results),
         outcome="ok" if num_errors < len(results) else "error",
     )  # fmt: skip
@@ -107,11 +111,12 @@ def _scored_by(context: StageContext, log: Any) -> tuple[str, str]:
 
 def _material(context: StageContext, task: BenchmarkTask) -> Material:
     return Material(
-        rows=context.rows("dataset"),
+        rows=rows_of_splits(context, HARM_SPLIT, BENIGN_SPLIT),
         read_image=context.store.get_blob,
         folder=context.scratch / "images",
         limit=task.limit,
         seed=context.config.benchmarks.seed,
+        train=lambda: train_questions(context),
     )
 
 
@@ -124,7 +129,13 @@ def _item_id(context: StageContext, role: str, task: BenchmarkTask) -> str:
         family_of(task),
         context.record("dataset").fingerprint,
     )
-    answered = (role, model_revision(context, role), section.max_tokens, section.seed, section.batch_size)
+    answered = (
+        role,
+        contestant_revision(context, role),
+        section.max_tokens,
+        section.seed,
+        section.batch_size,
+    )
     judged = (judge.name, context.revision(judge.name), prompt_hash("image"), prompt_hash("text"))
     return stable_hash(STAGE, asked, answered, judged)
 
@@ -139,9 +150,12 @@ def _with_log_here(context: StageContext, run: BenchmarkRun) -> BenchmarkRun:
     return dataclasses.replace(run, log=path)
 
 
-def _train_contents(context: StageContext) -> set[str]:
-    train = [row for row in context.rows("dataset") if row.split == TRAIN]
-    return {row.image_id for row in train} | {text_hash(row.question) for row in train}
+def _in_train(context: StageContext, looked_for: set[str]) -> set[str]:
+    """Those of the images' ids and questions' hashes that training has seen."""
+    found: set[str] = set()
+    for asked in train_questions(context):
+        found |= looked_for & {asked.image_id, text_hash(asked.question)}
+    return found
 
 
 def _counts(runs: list[BenchmarkRun]) -> dict[str, int]:
@@ -163,7 +177,7 @@ def _details(context: StageContext, runs: list[BenchmarkRun]) -> dict[str, Any]:
         "folders": {"logs": {"path": _logs(context), "files": files}},
         "judge": {"name": judge.name, "kind": judge.kind, "revision": context.revision(judge.name)},
         "judge_prompt_hash": prompt_hash("image"),
-        "models": {role: model_revision(context, role) for role in roles(context)},
+        "models": {role: contestant_revision(context, role) for role in roles(context)},
     }
 
 

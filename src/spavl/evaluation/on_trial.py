@@ -12,8 +12,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from spavl.artifacts.record import read_rows
+from spavl.contestants import ALIGNED, BASE
 from spavl.evaluation.askings import HELD_OUT_HARM, JUDGE_MODE, OWN, Terms
-from spavl.evaluation.contestants import ALIGNED, BASE
 from spavl.evaluation.verdicts import labels_of
 from spavl.inference.request import Request
 from spavl.judging.gold import kept_gold

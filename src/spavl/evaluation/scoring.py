@@ -12,9 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from spavl.contestants import ALIGNED, BASE
 from spavl.evaluation.askings import HELD_OUT_HARM, OWN
 from spavl.evaluation.bounds import Bounds, change_bounds, rate_bounds
-from spavl.evaluation.contestants import ALIGNED, BASE, RELEASES
+from spavl.evaluation.contestants import RELEASES
 from spavl.evaluation.verdicts import ANY_UNSAFE, METRICS, labels_of
 from spavl.records import EvaluationAnswer, Score
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from spavl.config import ModelSpec
+from spavl.contestants import ALIGNED, BASE, CHAMPION, contestant, contestant_revision
 from spavl.errors import UserError
 from spavl.evaluation.agreement import agreement_measures, disagreement_by_leaf
 from spavl.evaluation.answering import judged_answers
@@ -21,17 +22,8 @@ from spavl.evaluation.askings import (
     Shown,
     Terms,
     askings_of,
-    held_out,
 )
-from spavl.evaluation.contestants import (
-    ALIGNED,
-    BASE,
-    CHAMPION,
-    contestant,
-    contestant_revision,
-    roles,
-    stands_for,
-)
+from spavl.evaluation.contestants import roles, stands_for
 from spavl.evaluation.grounding import grounding_scores
 from spavl.evaluation.on_trial import (
     GOLD,
@@ -45,7 +37,8 @@ from spavl.evaluation.scoring import CHANGE, score_answers, worst_slices
 from spavl.evaluation.text_baseline import text_measures, text_rule
 from spavl.judging import prompt_hash
 from spavl.records import DatasetRow, EvaluationAnswer, Score
-from spavl.stage import Chunk, Sealed, StageContext, WorkItem
+from spavl.stage import Answered, Chunk, Sealed, StageContext, WorkItem
+from spavl.version_rows import rows_of_splits, train_questions
 
 PART = EvaluationAnswer
 TABLE = Score
@@ -96,7 +89,9 @@ def work(context: StageContext, group: str, chunks: Iterator[Chunk]) -> Iterator
     terms, second = _terms(context, group), context.config.evaluation.second_judge
     gold = gold_askings(context, terms) if group == ALIGNED else {}
     with contextlib.ExitStack() as opened:
-        model = opened.enter_context(open_model(contestant(context, group), terms.model_revision))
+        model = opened.enter_context(
+            open_model(contestant(context, group, context.config.evaluation.batch_size), terms.model_revision)
+        )
         judge = opened.enter_context(open_model(_judge(context), terms.judge_revision))
         other = opened.enter_context(open_model(second, terms.second_judge_revision)) if second else None
         for chunk in chunks:
@@ -110,12 +105,13 @@ def work(context: StageContext, group: str, chunks: Iterator[Chunk]) -> Iterator
             )
 
 
-def seal(context: StageContext, rows: list[EvaluationAnswer]) -> Sealed:
+def seal(context: StageContext, answered: Answered) -> Sealed:
     """The scores and the measures of this decision; the runner keeps the judged answers beside them."""
     from spavl.statistics import alpha_of_decision
 
-    gold = [row for row in rows if row.benchmark == GOLD]
-    rows = [row for row in rows if row.benchmark != GOLD]
+    answers: list[EvaluationAnswer] = answered.rows()
+    gold = [row for row in answers if row.benchmark == GOLD]
+    rows = [row for row in answers if row.benchmark != GOLD]
     asked = gold_askings(context, _terms(context, ALIGNED))
     first, second = trials_of(gold, asked)
     number = context.decision_number()
@@ -143,8 +139,8 @@ def seal(context: StageContext, rows: list[EvaluationAnswer]) -> Sealed:
 def _text_measures(
     context: StageContext, rows: list[EvaluationAnswer], alpha: float
 ) -> dict[str, float | None]:
-    train = [row for row in context.rows("dataset") if row.split == "train"]
-    return text_measures(text_rule(train, _held_out(context)), rows, alpha=alpha)
+    rule = text_rule(list(train_questions(context)), _held_out(context))
+    return text_measures(rule, rows, alpha=alpha)
 
 
 def _num_missing_comparisons(context: StageContext, scores: list[Score]) -> int:
@@ -213,7 +209,7 @@ def _judge(context: StageContext) -> ModelSpec:
 
 
 def _held_out(context: StageContext) -> list[DatasetRow]:
-    prompts = held_out(context.rows("dataset"))
+    prompts = rows_of_splits(context, *BENCHMARK_OF_SPLIT)
     for split, benchmark in BENCHMARK_OF_SPLIT.items():
         if not any(prompt.split == split for prompt in prompts):
             raise UserError(

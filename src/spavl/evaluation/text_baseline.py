@@ -11,11 +11,12 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from spavl.contestants import ALIGNED, BASE
 from spavl.evaluation.askings import HELD_OUT_BENIGN, HELD_OUT_HARM, OWN
 from spavl.evaluation.bounds import Bounds, change_bounds
-from spavl.evaluation.contestants import ALIGNED, BASE
 from spavl.evaluation.verdicts import labels_of
 from spavl.records import BENIGN, DatasetRow, EvaluationAnswer
+from spavl.version_rows import TrainQuestion
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,7 +38,7 @@ class Rule(NamedTuple):
         return 1 - (self.unsafe_rate + self.over_refusal_rate) / 2
 
 
-def text_rule(train: Sequence[DatasetRow], prompts: Sequence[DatasetRow]) -> Rule:
+def text_rule(train: Sequence[TrainQuestion | DatasetRow], prompts: Sequence[DatasetRow]) -> Rule:
     """The rule fitted on the questions of `train`, used on `prompts` (harm and benign, at least one each)."""
     refused = _predicted(
         [row.question for row in train],

@@ -16,12 +16,12 @@ from spavl.records import ReleaseFile, Score, stable_hash
 from spavl.release.card import card
 from spavl.release.lineage import lineage
 from spavl.release.loading import write_manifest
-from spavl.stage import Sealed, StageContext
+from spavl.stage import Answered, Sealed, StageContext
 
 TABLE = ReleaseFile
 
 
-def seal(context: StageContext, rows: list[Any]) -> Sealed:
+def seal(context: StageContext, answered: Answered) -> Sealed:
     """The release's files; raises CheckFailed where the gate did not pass or a person rejected it, UserError where
     there is no model or the profile's approval is missing."""
     dataset, training, evaluation = (context.record(stage) for stage in ("dataset", "training", "evaluation"))

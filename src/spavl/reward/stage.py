@@ -14,7 +14,8 @@ from spavl.learning.checkpoints import Checkpoints
 from spavl.learning.leaving import fetch_images, leave_in_store, read_left_in_store
 from spavl.learning.pairs import pairs_of
 from spavl.records import TrainingMetric, stable_hash
-from spavl.stage import Chunk, Sealed, StageContext, WorkItem
+from spavl.stage import Answered, Chunk, Sealed, StageContext, WorkItem
+from spavl.version_rows import has_train_pairs, rows_of_splits
 
 if TYPE_CHECKING:
     from spavl.reward.training import Rewarding
@@ -26,7 +27,7 @@ CHECKPOINTED = True  # the rows of its one item come all at once, at the end
 def prepare(context: StageContext) -> list[WorkItem]:
     """The one run: dataset version, settings and base model decide it."""
     base = transformers_base(_base(context))
-    if not any(row.split == "train" for row in context.rows("dataset")):
+    if not has_train_pairs(context):
         raise UserError("the dataset version has 0 train pairs.", next_step="Choose another dataset version.")
     recipe = context.config.reward.model_dump(mode="json", exclude={"base"})
     identity = stable_hash(context.record("dataset").fingerprint, recipe, context.revision(base.name))
@@ -47,7 +48,7 @@ def work(context: StageContext, group: str, chunks: Iterator[Chunk]) -> Iterator
     yield from made.rows
 
 
-def seal(context: StageContext, rows: list[TrainingMetric]) -> Sealed:
+def seal(context: StageContext, answered: Answered) -> Sealed:
     """The metric history, and where the reward model lies; raises UserError where the store has lost some of it."""
     made = read_left_in_store(context.store, _folder(context))
     section, base = context.config.reward, transformers_base(_base(context))
@@ -58,16 +59,17 @@ def seal(context: StageContext, rows: list[TrainingMetric]) -> Sealed:
         **made["details"],
     }
     Checkpoints(context.store, f"{_folder(context)}/checkpoints", {}).remove_all()
-    return Sealed(sorted(rows, key=lambda row: (row.step, row.name)), made["counts"], details=details)
+    return Sealed(
+        sorted(answered.rows(), key=lambda row: (row.step, row.name)), made["counts"], details=details
+    )
 
 
 def _train(context: StageContext, item: WorkItem) -> Rewarding:
     from spavl.reward.training import train_reward
 
-    rows, base = context.rows("dataset"), transformers_base(_base(context))
+    rows, base = rows_of_splits(context, "train", "validation"), transformers_base(_base(context))
     section = context.config.reward.model_copy(update={"base": base})
-    used = [row for row in rows if row.split in ("train", "validation")]
-    images = fetch_images(context.store, used, context.scratch / "images")
+    images = fetch_images(context.store, rows, context.scratch / "images")
     revision = context.revision(base.name)
     with attempt(context, _folder(context), item.id, section) as this:
         return train_reward(

@@ -15,8 +15,9 @@ from spavl.learning.checkpoints import Checkpoints
 from spavl.learning.leaving import fetch_images, leave_in_store, read_left_in_store
 from spavl.learning.pairs import pairs_of
 from spavl.records import TrainingMetric, stable_hash
-from spavl.stage import Chunk, Sealed, StageContext, WorkItem
+from spavl.stage import Answered, Chunk, Sealed, StageContext, WorkItem
 from spavl.training.made import Source
+from spavl.version_rows import has_train_pairs, rows_of_splits
 
 if TYPE_CHECKING:
     from spavl.training.made import Aligned
@@ -31,7 +32,7 @@ def prepare(context: StageContext) -> list[WorkItem]:
     """The one run: dataset version, recipe and base model decide it, and with PPO the reward model."""
     section = context.config.training
     base = transformers_base(section.base)
-    if not any(row.split == "train" for row in context.rows("dataset")):
+    if not has_train_pairs(context):
         raise UserError("the dataset version has 0 train pairs.", next_step="Choose another dataset version.")
     recipe = section.model_dump(mode="json", exclude={"base"})
     reward = context.record("reward").fingerprint if section.method == "ppo" else None
@@ -54,7 +55,7 @@ def work(context: StageContext, group: str, chunks: Iterator[Chunk]) -> Iterator
     yield from aligned.rows
 
 
-def seal(context: StageContext, rows: list[TrainingMetric]) -> Sealed:
+def seal(context: StageContext, answered: Answered) -> Sealed:
     """The metric history, and where the model lies; raises UserError where the store has lost some of it."""
     made = read_left_in_store(context.store, _folder(context))
     section = context.config.training
@@ -67,15 +68,16 @@ def seal(context: StageContext, rows: list[TrainingMetric]) -> Sealed:
         **made["details"],
     }
     Checkpoints(context.store, f"{_folder(context)}/checkpoints", {}).remove_all()
-    return Sealed(sorted(rows, key=lambda row: (row.step, row.name)), made["counts"], details=details)
+    return Sealed(
+        sorted(answered.rows(), key=lambda row: (row.step, row.name)), made["counts"], details=details
+    )
 
 
 def _train(context: StageContext, item: WorkItem) -> Aligned:
-    section, rows = context.config.training, context.rows("dataset")
+    section, rows = context.config.training, rows_of_splits(context, "train", "validation")
     module, function = METHODS[section.method]
     train = getattr(importlib.import_module(module), function)
-    used = [row for row in rows if row.split in ("train", "validation")]
-    images = fetch_images(context.store, used, context.scratch / "images")
+    images = fetch_images(context.store, rows, context.scratch / "images")
     with attempt(context, _folder(context), item.id, section) as this:
         return train(
             pairs_of(rows, "train", images),

@@ -5,6 +5,7 @@ import json
 
 import pytest
 from tests.made_rows import HARM, png
+from tests.sealing import seal_rows
 from tests.stage_context import FakeContext, run_stage
 from tests.tiny_llava import build_tiny_llava
 
@@ -85,7 +86,7 @@ def test_no_row_and_no_detail_holds_a_word_of_prompt_or_answer(context, capsys):
     from tests.stage_context import work_rows
 
     runs = work_rows(stage, context, items, chunk_size=1)
-    sealed = stage.seal(context, runs)
+    sealed = seal_rows(stage, context, runs)
     kept = json.dumps([dataclasses.asdict(each) for each in [*runs, *sealed.rows]]) + json.dumps(
         dict(sealed.details)
     )
@@ -121,13 +122,13 @@ def test_a_run_of_an_earlier_night_keeps_its_log_and_a_lost_log_is_missed(contex
 
     runs = work_rows(stage, context, stage.prepare(context), chunk_size=1)
     tomorrow = dataclasses.replace(context, run_id="20260102-later")
-    sealed = stage.seal(tomorrow, runs)
+    sealed = seal_rows(stage, tomorrow, runs)
     assert sealed.measures["num_benchmarks_missing"] == 0
     assert {score.log.split("/")[1] for score in sealed.rows} == {"20260102-later"}
     assert context.store.exists("runs/20260102-later/benchmarks/logs/role_play--base.eval")
     lost = dataclasses.replace(runs[0], log="runs/gone/benchmarks/logs/x.eval")
     third = dataclasses.replace(context, run_id="20260103-later")
-    assert stage.seal(third, [lost, *runs[1:]]).measures["num_benchmarks_missing"] == 1
+    assert seal_rows(stage, third, [lost, *runs[1:]]).measures["num_benchmarks_missing"] == 1
 
 
 def test_what_decides_a_row_is_in_its_id(context, trained):

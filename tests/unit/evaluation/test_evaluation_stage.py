@@ -4,6 +4,7 @@ import itertools
 import json
 
 import pytest
+from tests.sealing import seal_rows
 from tests.stage_context import FakeContext, work_rows
 
 from spavl.artifacts.record import Record
@@ -268,7 +269,7 @@ def test_a_real_model_and_its_changed_copy_are_answered_judged_and_scored(tmp_pa
     ctx.records_by_stage = {"training": training_record(files)}
 
     answers = work_rows(stage, ctx, stage.prepare(ctx), chunk_size=2)
-    sealed = stage.seal(ctx, answers)
+    sealed = seal_rows(stage, ctx, answers)
     assert sealed.counts == {
         "answers": 20,
         "harm_prompts": 2,
@@ -359,9 +360,9 @@ def test_a_comparison_that_got_no_verdict_is_counted_as_missing(tmp_path):
         else a
         for a in answers
     ]
-    assert stage.seal(ctx, answers).measures["num_missing_comparisons"] == 0
+    assert seal_rows(stage, ctx, answers).measures["num_missing_comparisons"] == 0
     # unsafe and help, greedy and sampled
-    assert stage.seal(ctx, silent).measures["num_missing_comparisons"] == 4
+    assert seal_rows(stage, ctx, silent).measures["num_missing_comparisons"] == 4
 
 
 def test_gold_items_are_asked_among_the_aligned_answers_under_new_ids_every_night(tmp_path):
@@ -418,7 +419,7 @@ def night(tmp_path, judge, second=None):
 
 
 def test_the_trial_says_how_often_the_judge_was_right_and_corrects_the_rates(tmp_path):
-    sealed = stage.seal(*night(tmp_path, Reading()))
+    sealed = seal_rows(stage, *night(tmp_path, Reading()))
     assert sealed.counts["gold"] == 4 and len(sealed.side_tables["gold"]) == 4
     assert sealed.side_tables["second_gold"] == []
     measures = sealed.measures
@@ -430,13 +431,13 @@ def test_the_trial_says_how_often_the_judge_was_right_and_corrects_the_rates(tmp
 
 
 def test_a_judge_that_calls_everything_safe_fails_its_trial(tmp_path):
-    measures = stage.seal(*night(tmp_path, Reading(calls_unsafe=()))).measures
+    measures = seal_rows(stage, *night(tmp_path, Reading(calls_unsafe=()))).measures
     assert (measures["gold_sensitivity"], measures["gold_specificity"]) == (0, 1)
     assert measures["aligned_unsafe_rate_corrected"] is None  # such a judge says no more than a coin
 
 
 def test_each_of_two_judges_has_its_own_trial(tmp_path):
-    sealed = stage.seal(*night(tmp_path, Reading(), second=Reading(calls_unsafe=())))
+    sealed = seal_rows(stage, *night(tmp_path, Reading(), second=Reading(calls_unsafe=())))
     assert sealed.measures["gold_sensitivity"] == 1 and sealed.measures["second_gold_sensitivity"] == 0
     assert len(sealed.side_tables["second_gold"]) == 4
     # unsafe if either says so: together they miss nothing

@@ -2,6 +2,7 @@ import dataclasses
 import json
 
 import pytest
+from tests.sealing import seal_rows
 from tests.stage_context import FakeContext, run_stage
 from tests.tiny_llava import build_tiny_llava
 
@@ -166,7 +167,7 @@ def test_nothing_is_released_without_a_passed_gate(context, check):
         context.records_by_stage["evaluation"], check=check
     )
     with pytest.raises(CheckFailed, match="has not passed its suite"):
-        stage.seal(context, [])
+        seal_rows(stage, context, [])
 
 
 def test_a_training_without_a_model_is_refused(context):
@@ -174,13 +175,13 @@ def test_a_training_without_a_model_is_refused(context):
         context.records_by_stage["training"], folders={}
     )
     with pytest.raises(UserError, match="no 'model'"):
-        stage.seal(context, [])
+        seal_rows(stage, context, [])
 
 
 def test_a_trained_file_that_is_damaged_is_not_released(context):
     context.store.write("runs/20260101-test/training/model/config.json", b"{}")
     with pytest.raises(UserError, match=r"config.json is damaged"):
-        stage.seal(context, [])
+        seal_rows(stage, context, [])
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from tests.sealing import seal_rows
 from tests.tiny_llava import build_tiny_llava
 from tests.toy_reward import reward_context, train
 
@@ -18,7 +19,7 @@ def base(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def sealed(base, tmp_path_factory):
     context = reward_context(tmp_path_factory.mktemp("run"), base)
-    return context, stage.seal(context, train(context))
+    return context, seal_rows(stage, context, train(context))
 
 
 def value(rows, name, last=True):
@@ -71,7 +72,7 @@ def test_a_second_output_learns_the_judges_safety_labels(base, tmp_path):
         for row in context.rows("dataset")
     ]
     context.rows_by_stage = {"dataset": rows}
-    made = stage.seal(context, train(context))
+    made = seal_rows(stage, context, train(context))
     assert made.details["outputs"] == ["reward", "cost"]
     assert value(made.rows, "cost/loss") < value(made.rows, "cost/loss", last=False)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.sealing import seal_rows
 from tests.stage_context import FakeContext
 from tests.tiny_llava import build_tiny_llava
 from tests.toy_training import toy_context, train
@@ -30,7 +31,7 @@ def test_log_lines_hold_loss_and_speed_and_the_record_holds_speed_and_memory(
     base: Path, tmp_path: Path
 ) -> None:
     context = toy_context(tmp_path, base, **SHORT)
-    sealed = stage.seal(context, train(context))
+    sealed = seal_rows(stage, context, train(context))
     notes = [note for _, _, note in context.progress_calls]
     assert notes[0].startswith("loss ") and "samples/s" not in notes[0]  # nothing is known after one step
     assert all("samples/s" in note and "tokens/s" in note for note in notes[1:])
@@ -50,7 +51,7 @@ def test_tensorboard_files_lie_beside_the_model_and_hold_every_step_of_a_resumed
         train(_stopping_after(4, toy_context(tmp_path, base, **recipe)))
     context = toy_context(tmp_path, base, **recipe)
     rows = train(context)
-    folder = stage.seal(context, rows).details["folders"]["tensorboard"]
+    folder = seal_rows(stage, context, rows).details["folders"]["tensorboard"]
     assert folder["path"] == "runs/20260101-test/training/tensorboard"
     found = _scalars(context.store.local_path(folder["path"]))
     assert [step for step, _ in found["train/loss"]] == list(range(1, STEPS + 1))
@@ -61,7 +62,7 @@ def test_tensorboard_files_lie_beside_the_model_and_hold_every_step_of_a_resumed
 
 def test_without_a_tracker_no_such_folder_is_left(base: Path, tmp_path: Path) -> None:
     context = toy_context(tmp_path, base, **SHORT)
-    assert "tensorboard" not in stage.seal(context, train(context)).details["folders"]
+    assert "tensorboard" not in seal_rows(stage, context, train(context)).details["folders"]
 
 
 def test_a_kubeflow_job_is_told_the_progress(

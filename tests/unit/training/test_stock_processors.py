@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.sealing import seal_rows
 from tests.tiny_vlms import build
 from tests.toy_training import toy_context, train
 
@@ -50,7 +51,7 @@ def folder_of(name: str, folder: Path) -> Path:
 @pytest.mark.parametrize("name", NEEDS)
 def test_dpo_trains_a_folder_with_the_stock_processor_in_shared_trees(name: str, tmp_path: Path) -> None:
     context = toy_context(tmp_path, folder_of(name, tmp_path / "base"), num_per_image=2, num_epochs=1)
-    sealed = stage.seal(context, train(context))
+    sealed = seal_rows(stage, context, train(context))
     assert sealed.counts["pairs"] == 14
     assert sealed.details["layout"] == "shared prefix"
     losses = [row.value for row in sealed.rows if row.name == "loss"]

@@ -8,6 +8,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from tests.sealing import seal_rows
 from tests.stage_context import FakeContext
 from tests.tiny_llava import build_tiny_llava
 from tests.toy_training import toy_context, train
@@ -41,7 +42,7 @@ def test_a_dataset_without_train_pairs_is_refused(base, tmp_path):
 
 def test_the_sealed_model_lies_in_the_store_as_its_manifest_says(base, tmp_path):
     context = toy_context(tmp_path, base, **ONE_EPOCH)
-    sealed = stage.seal(context, train(context))
+    sealed = seal_rows(stage, context, train(context))
     assert sealed.counts["pairs"] == 14
     assert sealed.counts["steps"] == 4
     assert [row.step for row in sealed.rows if row.name == "loss"] == [3, 4]
@@ -65,12 +66,12 @@ def test_a_model_file_that_is_lost_is_noticed_at_sealing(base, tmp_path):
     rows = train(context)
     context.store.remove(f"{FOLDER}/model/model.safetensors")
     with pytest.raises(UserError, match=r"model.safetensors is damaged: its sha256 is missing"):
-        stage.seal(context, rows)
+        seal_rows(stage, context, rows)
 
 
 def test_sealing_without_a_finished_model_is_refused(base, tmp_path):
     with pytest.raises(UserError, match="left no model"):
-        stage.seal(toy_context(tmp_path, base), [])
+        seal_rows(stage, toy_context(tmp_path, base), [])
 
 
 def test_a_base_that_changed_since_the_plan_is_refused(base, tmp_path):
@@ -133,4 +134,4 @@ def check_by_suite(rows):
 
 
 def sealed_files(context: FakeContext, rows) -> dict:
-    return stage.seal(context, rows).details["folders"]
+    return seal_rows(stage, context, rows).details["folders"]
