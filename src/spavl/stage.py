@@ -107,6 +107,10 @@ class Tables(Protocol):
 
     def batches(self, relation: Relation) -> Iterator[pa.RecordBatch]: ...
 
+    def in_sorted_order(self, query: str, order: str) -> Iterator[pa.Table]:
+        """The rows of a SELECT with a unique `id`, by the SQL expressions of `order`: for rows too wide and many for ORDER BY."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class CopiedFile:

@@ -156,6 +156,16 @@ class Engine:
         for table in in_order(self.batches(relation), place, self._scratch):
             yield table.drop_columns([place])
 
+    def in_sorted_order(self, query: str, order: str) -> Iterator[pa.Table]:
+        """The rows of a SELECT, whose `id` is unique, by the SQL expressions of `order`; for rows too wide for ORDER BY."""
+        self.sql(query).create_view("to_sort", replace=True)
+        self.execute(
+            f"CREATE OR REPLACE TEMP TABLE places AS SELECT id, row_number() OVER (ORDER BY {order}) - 1 AS __place FROM to_sort"
+        )
+        return self.in_order(
+            self.sql("SELECT to_sort.*, __place FROM to_sort JOIN places USING (id)"), "__place"
+        )
+
     def rows(self, relation: Relation, row_type: type[Row], num_rows: int = BATCH_ROWS) -> Iterator[Row]:
         """Row objects, made batch by batch."""
         import pyarrow as pa

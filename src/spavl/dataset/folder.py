@@ -100,11 +100,9 @@ def _write_new_rows(ctx: StageContext, folder: Path) -> PartFiles:
     total, done = tables.value(f"SELECT count(*) FROM row_values WHERE {is_new}"), 0
     for split in SPLITS:
         columns = ", ".join((*column_names(split), "value"))
-        rows = tables.sql(
-            f"""SELECT {columns} FROM published WHERE split = {literal(split)} AND {is_new}
-            ORDER BY image_id, question_id, id"""
-        )
-        for number in files.write(split, tables.batches(rows)):
+        query = f"SELECT {columns} FROM published WHERE split = {literal(split)} AND {is_new}"
+        rows = tables.in_sorted_order(query, "image_id, question_id, id")
+        for number in files.write(split, (batch for table in rows for batch in table.to_batches())):
             done += number
             ctx.progress(done, total)
     return files

@@ -12,7 +12,7 @@ from spavl.dataset.copies import changed_copies, know_thumbnails, thumbnails_awa
 from spavl.dataset.folder import FOLDER, PART_TABLE, ROW_TABLE, DataFiles, write_data_files, write_manifest
 from spavl.dataset.measuring import measures_of
 from spavl.dataset.rows import ORDER, check_images_exist, check_no_split_is_empty, counts_of, make_rows
-from spavl.dataset.splitting import ImageSplit, PlacedImage, split_images
+from spavl.dataset.splitting import ImageSplit, PlacedImage, split_images, without_images
 from spavl.dataset.version_parts import VersionRow
 from spavl.records import SPLITS, DatasetRow, Thumbnail, to_table
 from spavl.stage import Answered, Derived, Sealed, StageContext
@@ -65,9 +65,11 @@ def _splits(ctx: StageContext) -> tuple[list[ImageSplit], Sequence[Any] | Derive
 def _previous_splits(ctx: StageContext) -> list[ImageSplit]:
     """Those of the former version; also the view `former_splits`."""
     former = ctx.tables.former("dataset", SPLIT_TABLE, view="former_splits")
-    if former is None:
-        former = ctx.tables.view("former_splits", to_table([], ImageSplit))
-    return list(ctx.tables.rows(former.order("id"), ImageSplit))
+    rows = [] if former is None else list(ctx.tables.rows(former.order("id"), ImageSplit))
+    kept = without_images(rows, ctx.forgotten)
+    if former is None or len(kept) < len(rows):
+        ctx.tables.view("former_splits", to_table(kept, ImageSplit))
+    return kept
 
 
 def _write_texts(

@@ -5,10 +5,12 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
+import hashlib
 import itertools
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING
 
@@ -55,7 +57,8 @@ def work(context: StageContext, group: str, chunks: Iterator[Chunk]) -> Iterator
     source = next(source for source in config.sources if source.name == group)
     folder = SourceFolder(source.name, source.url)
     with context.store.packing() as blobs, ThreadPoolExecutor(_NUM_READERS) as pool:
-        ingest = functools.partial(_candidate_row, config, source, folder, blobs)
+        reading = _Reading(config, source, folder, blobs, context.forgotten)
+        ingest = functools.partial(_candidate_row, reading)
         for chunk in chunks:
             rows = list(pool.map(ingest, chunk.items))
             blobs.flush()  # before the rows that name these blobs
@@ -124,12 +127,21 @@ def _table_bytes(source: ImageSource, folder: SourceFolder, keys: list[str]) -> 
         ) from None
 
 
-def _candidate_row(
-    config: ImagesConfig, source: ImageSource, folder: SourceFolder, blobs: Packing, item: WorkItem
-) -> ImageCandidate:
-    key = item.payload["source_key"]
+@dataclass(frozen=True)
+class _Reading:
+    """What one shard reads with."""
+
+    config: ImagesConfig
+    source: ImageSource
+    folder: SourceFolder
+    blobs: Packing
+    forgotten: frozenset[str]
+
+
+def _candidate_row(reading: _Reading, item: WorkItem) -> ImageCandidate:
+    key, source = item.payload["source_key"], reading.source
     try:
-        image, thumbnails = _ingest(config, source, folder, blobs, item)
+        image, thumbnails = _ingest(reading, item)
     except Rejected as rejected:
         return ImageCandidate(item.id, source.name, key, rejected.reason, rejected.detail, None)
     return ImageCandidate(
@@ -137,16 +149,16 @@ def _candidate_row(
     )
 
 
-def _ingest(
-    config: ImagesConfig, source: ImageSource, folder: SourceFolder, blobs: Packing, item: WorkItem
-) -> tuple[Image, str]:
+def _ingest(reading: _Reading, item: WorkItem) -> tuple[Image, str]:
     """The Image of one item, its bytes given to `blobs`, and its thumbnails; raises Rejected."""
-    said = item.payload
+    said, config, source = item.payload, reading.config, reading.source
     if said["reason"] is not None:
         raise Rejected(said["reason"], said["detail"])
     _check_num_bytes(said["num_bytes"], config.max_file_bytes)
-    content = folder.read(said["source_key"])
+    content = reading.folder.read(said["source_key"])
     _check_num_bytes(len(content), config.max_file_bytes)  # it may have grown since it was listed
+    if hashlib.sha256(content).hexdigest() in reading.forgotten:
+        raise Rejected("forgotten", "on the list of `spavl forget`")
     decoded = decode(
         content, said["source_key"], max_pixels=config.max_pixels, min_side_px=config.min_side_px
     )
@@ -154,7 +166,7 @@ def _ingest(
     thumbnails = facts.pop("thumbnails")
     class1, class2, class3 = said["classes"]
     image = Image(
-        id=blobs.put(content),
+        id=reading.blobs.put(content),
         source=source.name,
         source_key=said["source_key"],
         class1=class1,

@@ -16,7 +16,7 @@ from spavl.errors import CheckFailed, Inconclusive, TryAgain
 from spavl.outcome import Outcome
 from spavl.plan import Plan
 from spavl.run import work_list
-from spavl.run.answered import AnsweredRows, InMemory, all_at_once, answered_rows, nothing
+from spavl.run.answered import AnsweredRows, all_at_once, answered_rows, nothing
 from spavl.run.context import RunContext
 from spavl.run.publish import publish
 from spavl.run.stage_run import StageRun
@@ -79,7 +79,7 @@ def _table(
 ) -> tuple[Table, Relation]:
     """The stage's table as parts, and its rows as a relation."""
     engine = context.tables.engine
-    if sealed.rows is None or (sealed.rows is answered and not isinstance(answered, InMemory)):
+    if sealed.rows is None:
         table = answered.tables.get("table") or Table(run.row_type.__name__, 0, ())
     elif hasattr(sealed.rows, "create_view"):
         former = context.previous(run.stage)

@@ -63,14 +63,8 @@ def relation_table(
 def _new(engine: Engine, columns: str, order: str, *, is_whole: bool) -> Iterator[pa.Table | pa.RecordBatch]:
     """The rows that no kept part has, in order."""
     condition = "" if is_whole else "WHERE id NOT IN (SELECT id FROM kept_ids)"
-    if not order:
-        return engine.batches(engine.sql(f"SELECT {columns} FROM to_store {condition}"))
-    engine.execute(
-        f"""CREATE OR REPLACE TEMP TABLE places AS
-        SELECT id, row_number() OVER (ORDER BY {order}) - 1 AS __place FROM to_store {condition}"""
-    )
-    rows = engine.sql(f"SELECT {columns}, __place FROM to_store JOIN places USING (id)")
-    return engine.in_order(rows, "__place")
+    query = f"SELECT {columns} FROM to_store {condition}"
+    return engine.in_sorted_order(query, order) if order else engine.batches(engine.sql(query))
 
 
 def _candidates(engine: Engine, former: Record | None, name: str, row_type: type) -> list[Part]:
