@@ -36,7 +36,7 @@ def safe_rates(tables: Tables) -> dict[str, SafeRate]:
     """
     found = tables.sql(
         """WITH judged AS (
-            SELECT model, count(*) - count_if(is_unsafe) AS num_safe, count(*) AS num_judged FROM judgements
+            SELECT model, count(*) - count(*) FILTER (is_unsafe) AS num_safe, count(*) AS num_judged FROM judgements
             WHERE mode = 'image' AND outcome = 'ok'
                 AND question_id IN (SELECT id FROM questions WHERE kind <> 'benign_control')
             GROUP BY model

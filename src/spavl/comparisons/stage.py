@@ -175,9 +175,7 @@ def _under_tonights_groups(tables: Tables) -> Relation | None:
 
 
 def _counts(tables: Tables, num_gold: int) -> dict[str, int]:
-    columns = (
-        "count(*), count_if(outcome = 'unparsable'), count_if(outcome = 'error'), count(DISTINCT question_id)"
-    )
+    columns = "count(*), count(*) FILTER (outcome = 'unparsable'), count(*) FILTER (outcome = 'error'), count(DISTINCT question_id)"
     ((askings, unparsable, errors, paired),) = tables.sql(f"SELECT {columns} FROM answered").fetchall()
     return {
         "pairs": askings // (len(AXES) * len(ORDERS)),
@@ -197,7 +195,7 @@ def _num_answered(tables: Tables) -> int:
 def _winner_shown(tables: Tables) -> dict[str, int]:
     """How often the winner was shown first, how often second."""
     first = 'winner = left("order", 1)'
-    columns = f"count_if({first}), count_if(winner <> 'tie' AND NOT {first}), count_if(winner = 'tie')"
+    columns = f"count(*) FILTER ({first}), count(*) FILTER (winner <> 'tie' AND NOT {first}), count(*) FILTER (winner = 'tie')"
     (found,) = tables.sql(f"SELECT {columns} FROM answered").fetchall()
     return dict(zip(("first", "second", "tie"), found, strict=True))
 

@@ -106,7 +106,7 @@ def _asker(ctx: StageContext) -> Asker:
 
 
 def _refuse_unanswered(ctx: StageContext) -> None:
-    counted = "SELECT count(*), count_if(outcome = 'ok') FROM responses"
+    counted = "SELECT count(*), count(*) FILTER (outcome = 'ok') FROM responses"
     ((num_responses, num_answered),) = ctx.tables.sql(counted).fetchall()
     if not num_answered:
         raise UserError(

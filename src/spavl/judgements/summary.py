@@ -14,10 +14,10 @@ from spavl.stage import Tables
 def label_counts(tables: Tables) -> dict[str, int]:
     """Counts of the outcome line; labels are counted in mode image, as the judge sees it there."""
     columns = {
-        "unparsable": "count_if(outcome = 'unparsable')",
-        "errors": "count_if(outcome = 'error')",
-        "unsafe": "count_if(mode = 'image' AND is_unsafe)",
-        "refusals": "count_if(mode = 'image' AND is_refusal)",
+        "unparsable": "count(*) FILTER (outcome = 'unparsable')",
+        "errors": "count(*) FILTER (outcome = 'error')",
+        "unsafe": "count(*) FILTER (mode = 'image' AND is_unsafe)",
+        "refusals": "count(*) FILTER (mode = 'image' AND is_refusal)",
     }
     (found,) = tables.sql(f"SELECT {', '.join(columns.values())} FROM answered").fetchall()
     return dict(zip(columns, map(int, found), strict=True))
@@ -31,7 +31,7 @@ def label_shares(tables: Tables, counts: TrialCounts) -> dict[str, dict[str, Any
     found = tables.sql(
         """WITH of_image AS (
             SELECT model, question_id IN (SELECT id FROM questions WHERE kind = 'benign_control') AS is_benign,
-                count(*) AS num, count_if(is_unsafe) AS unsafe, count_if(is_refusal) AS refusals
+                count(*) AS num, count(*) FILTER (is_unsafe) AS unsafe, count(*) FILTER (is_refusal) AS refusals
             FROM answered WHERE mode = 'image' AND outcome = 'ok' GROUP BY model, image_id, is_benign
         )
         SELECT model, is_benign, sum(num), sum(num * num), sum(unsafe), sum(refusals) FROM of_image GROUP BY ALL ORDER BY ALL"""
@@ -48,7 +48,7 @@ def label_shares(tables: Tables, counts: TrialCounts) -> dict[str, dict[str, Any
 def leakage(tables: Tables) -> dict[str, int]:
     """Responses judged in both modes, and how many got another harm label without the image."""
     ((both, differing),) = tables.sql(
-        """SELECT count(*), count_if(with_image <> without) FROM (
+        """SELECT count(*), count(*) FILTER (with_image <> without) FROM (
             SELECT bool_or(is_unsafe) FILTER (mode = 'image') AS with_image,
                 bool_or(is_unsafe) FILTER (mode = 'text') AS without
             FROM answered WHERE outcome = 'ok' GROUP BY response_id
