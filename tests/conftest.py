@@ -62,6 +62,27 @@ def s3_url(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
     return f"s3://spavl-tests/{uuid.uuid4().hex}"
 
 
+@pytest.fixture(scope="session")
+def proxy_and_address(s3_server: str) -> Iterator[tuple[Any, str]]:
+    """A proxy before that server, and its address."""
+    from tests.s3_proxy import S3Proxy
+
+    proxy = S3Proxy(s3_server)
+    with proxy.serve() as address:
+        yield proxy, address
+
+
+@pytest.fixture
+def proxy(proxy_and_address: tuple[Any, str], s3_url: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The proxy that `s3_url` leads through: it counts and fails on demand. Requests are tried once, so that a fault shows at once."""
+    from spavl.artifacts import s3_requests
+
+    monkeypatch.setenv("AWS_ENDPOINT_URL", proxy_and_address[1])
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    monkeypatch.setattr(s3_requests, "PAUSE_S", 0.001)
+    return proxy_and_address[0]
+
+
 @pytest.fixture(params=["file", "s3"])
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The same test on disk and on S3."""

@@ -72,7 +72,7 @@ class FakeTables:
             return None
         table = table_of(record, name)
         return self.engine.view(
-            view or f"former_{stage}", self.engine.relation_of(table, getattr(records, table.row_type))
+            view or f"former_{stage}", self.engine.relation_of(table, getattr(records, table.row_type, None))
         )
 
     def __getattr__(self, name: str) -> Any:
@@ -201,6 +201,7 @@ def as_rows(
     if rows is None:
         rows = answered.get("table", [])
     elif hasattr(rows, "create_view"):
+        rows = rows.order(sealed.order) if sealed.order else rows
         rows = list(ctx.tables.rows(rows, module.TABLE))
     sides = {
         name: list(ctx.tables.rows(side.relation, side.row_type)) if isinstance(side, Derived) else side

@@ -8,11 +8,11 @@ start from the last release and then each has another base. A release that a rol
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from spavl.artifacts import channel, decisions
-from spavl.artifacts.record import Record
+from spavl.artifacts.standing import UNSAFE, references_of
 from spavl.artifacts.store import Store
 from spavl.config import Config
 from spavl.statistics import (
@@ -26,7 +26,6 @@ from spavl.statistics import (
 
 ALPHA = 0.05  # one-sided, shared by all decisions until the next release; evaluation uses the same
 POWER = 0.9
-UNSAFE, HELP = "held_out_harm/aligned/unsafe_rate", "held_out_benign/aligned/help_rate"
 BASE_UNSAFE = "held_out_harm/base/unsafe_rate"
 EXPECTED_BASE_UNSAFE, EXPECTED_UNSAFE = (
     1.0,
@@ -41,67 +40,34 @@ _LIMITS = {  # margin -> the column of the suite that has it as limit, and its s
 }
 
 
-def planned_decision(store: Store, config: Config, dataset: Record, suite: str) -> dict[str, Any]:
-    """The plan's fields about the decision of a run of align_model on this dataset version.
+def planned_decision(
+    store: Store, config: Config, counts: Mapping[str, int], suite: str, head: channel.Entry | None
+) -> dict[str, Any]:
+    """The plan's fields about the decision of a run of align_model on a dataset version of these counts, at this head of the channel.
 
     The number is the one it will take if no other run decides first.
     """
     name = config.release.channel
-    entries = channel.history(store, name)
-    last = decisions.last_publish(entries)
-    number = decisions.next_number(store, name, last)
-    references = earlier_releases(entries)
-    champion = entries[-1].details if entries else {}
+    standing = channel.standing(store, name, head)
+    number = decisions.next_number(store, name, standing["last_publish"])
+    references = references_of(head, standing) if head else {}
     return {
         "references": references,
         "decision_number": number,
-        "last_release": last,
-        "decision": _power(number, references, champion, dataset, suite),
+        "last_release": standing["last_publish"],
+        "decision": _power(number, references, head.details if head else {}, counts, suite),
     }
-
-
-def earlier_releases(entries: Sequence[channel.Entry]) -> dict[str, dict[str, str]]:
-    """Role -> run and fingerprint of the release: champion, best_harm, best_help; a role that the champion fills is left out."""
-    if not entries:
-        return {}
-    head, standing = entries[-1], _standing(entries)
-    roles = {"champion": head}
-    for role, rate, sign in (("best_harm", UNSAFE, 1), ("best_help", HELP, -1)):
-        rated = [entry for entry in standing if rate in entry.details.get("scores", {})]
-        if not rated:
-            continue
-        best = min(rated, key=lambda entry: sign * entry.details["scores"][rate])
-        is_better = rate not in head.details.get("scores", {}) or (
-            sign * best.details["scores"][rate] < sign * head.details["scores"][rate]
-        )
-        if best.fingerprint != head.fingerprint and is_better:
-            roles[role] = best
-    return {role: {"run_id": entry.run_id, "fingerprint": entry.fingerprint} for role, entry in roles.items()}
-
-
-def _standing(entries: Sequence[channel.Entry]) -> list[channel.Entry]:
-    """The published releases that no rollback left behind, oldest first."""
-    standing: list[channel.Entry] = []
-    published = {}
-    for entry in entries:
-        published.setdefault(entry.fingerprint, entry)
-        if entry.action == "publish":
-            standing.append(entry)
-        else:
-            target = published[entry.fingerprint]
-            standing = [one for one in standing if one.number < target.number] + [target]
-    return standing
 
 
 def _power(
     number: int,
     references: dict[str, dict[str, str]],
     champion: dict[str, Any],
-    dataset: Record,
+    counts: Mapping[str, int],
     suite: str,
 ) -> dict[str, Any]:
     """How likely a good candidate passes with the prompts drawn, and how many would give it POWER."""
-    harm, benign = dataset.counts.get("test_harm", 0), dataset.counts.get("test_help", 0)
+    harm, benign = counts.get("test_harm", 0), counts.get("test_help", 0)
     scores = champion.get("scores", {})
     alpha = alpha_of_decision(number, ALPHA)
     num_releases = len({reference["run_id"] for reference in references.values()})
@@ -110,7 +76,7 @@ def _power(
         unsafe=scores.get(UNSAFE, EXPECTED_UNSAFE),
         num_releases=num_releases,
     )
-    margins, design = margins_of(suite), Design(_prompts_per_image(dataset, harm + benign))
+    margins, design = margins_of(suite), Design(_prompts_per_image(counts, harm + benign))
     needed = decision_prompts_needed(expected, alpha=alpha, power=POWER, margins=margins, design=design)
     power = (
         decision_power(expected, harm, benign, alpha=alpha, margins=margins, design=design)
@@ -130,9 +96,9 @@ def _power(
     }
 
 
-def _prompts_per_image(dataset: Record, num_prompts: int) -> int:
+def _prompts_per_image(counts: Mapping[str, int], num_prompts: int) -> int:
     """Rounded up: more prompts of one image are worth less, so the power errs to the low side."""
-    num_images = dataset.counts.get("images_test", 0)
+    num_images = counts.get("images_test", 0)
     return max(1, -(-num_prompts // num_images)) if num_images else Design().prompts_per_image
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from spavl.errors import EXIT_AGAIN, EXIT_BUG, EXIT_CHECK_FAILED, EXIT_DONE, EXIT_USER
+from spavl.errors import EXIT_AGAIN, EXIT_BUG, EXIT_CHECK_FAILED, EXIT_DONE, EXIT_USER, SpavlError
 
 VERDICTS = ("done", "already done", "skipped", "failed", "inconclusive", "again")
 _TERMINATION_LIMIT = 4096  # bytes Kubernetes keeps of a termination message
@@ -63,3 +63,11 @@ def verdict_of(exit_code: int) -> str:
         EXIT_CHECK_FAILED: "failed",
         EXIT_BUG: "failed",
     }.get(exit_code, "failed")
+
+
+def failure_of(error: SpavlError, stage: str, step: str, run_id: str) -> Outcome:
+    """The outcome of a step that an error of ours kept from beginning."""
+    code = error.exit_code
+    return Outcome(
+        stage, step, run_id, verdict_of(code), code, error=error.message, next_step=error.next_step
+    )

@@ -8,26 +8,27 @@ from __future__ import annotations
 
 import datetime
 import json
-import re
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from typing import Any, NamedTuple
 
 import spavl
-from spavl import records
 from spavl.artifacts import channel, forgotten
 from spavl.artifacts.record import read_record
 from spavl.artifacts.store import Store
-from spavl.config import Config
+from spavl.config import Config, spavl_home
+from spavl.config.portable import home_free
 from spavl.decision import planned_decision
 from spavl.errors import UserError
+from spavl.former_runs import RUN_ID, Known, Told, former_runs, to_keep
 from spavl.kinship import refuse_kinship
 from spavl.models_used import pinned_revisions
 from spavl.pipeline import BY_NAME, DAGS, stages_of
+from spavl.preflight import check_benchmarks, check_gold, images_of, suite_text
 from spavl.profiles import load_config
 from spavl.records import stable_hash
 
-_RUN_ID = re.compile(r"^\d{8}-[0-9a-f]{10}$")
 OLDEST_REFRESH = datetime.timedelta(hours=24)  # a nightly run that waited longer is a past night
 
 
@@ -64,6 +65,8 @@ class Plan:
     forgotten: int = 0  # entries of the list of images that never come back
     last_release: int = 0  # number of the release channel's last published entry
     decision: dict[str, Any] = field(default_factory=dict)  # its level, prompts and power, for people
+    home: str = ""  # SPAVL_HOME where it was planned: hashes leave it out; "" in plans of former versions
+    earlier: dict[str, list[list[str]]] | None = None  # DAG -> runs before this one (`former_runs.py`)
 
     def to_json(self) -> bytes:
         return json.dumps(asdict(self), indent=1, sort_keys=True, ensure_ascii=False).encode()
@@ -88,8 +91,8 @@ def plan_path(run_id: str) -> str:
 
 
 def check_run_id(run_id: str) -> str:
-    """The run id itself; raises UserError where it is not of the form spavl makes."""
-    if not _RUN_ID.match(run_id):
+    """The run id itself; raises UserError if it is not of the form spavl makes."""
+    if not RUN_ID.match(run_id):
         raise UserError(
             f"{run_id!r} is not a run id.",
             next_step="A run id is YYYYMMDD-<10 hex digits>; `spavl status` lists them.",
@@ -98,14 +101,21 @@ def check_run_id(run_id: str) -> str:
 
 
 def read_plan(store: Store, run_id: str) -> Plan:
-    """The plan of a run; raises UserError where there is none."""
+    """The plan of a run; raises UserError if there is none."""
+    if plan := find_plan(store, check_run_id(run_id)):
+        return plan
+    raise UserError(
+        f"there is no run {run_id} in {store.url}.",
+        next_step="`spavl status` lists the runs; `spavl plan` makes one.",
+    )
+
+
+def find_plan(store: Store, run_id: str) -> Plan | None:
+    """The plan of a run, or None: it was never planned, or is being pruned."""
     try:
-        return Plan(**json.loads(store.read(plan_path(check_run_id(run_id)))))
+        return Plan(**json.loads(store.read(plan_path(run_id))))
     except FileNotFoundError:
-        raise UserError(
-            f"there is no run {run_id} in {store.url}.",
-            next_step="`spavl status` lists the runs; `spavl plan` makes one.",
-        ) from None
+        return None
 
 
 def run_key(installation: str, dag: str, airflow_run_id: str) -> str:
@@ -113,11 +123,10 @@ def run_key(installation: str, dag: str, airflow_run_id: str) -> str:
     return stable_hash(installation, dag, airflow_run_id)[:10]
 
 
-def find_run(store: Store, key: str) -> str | None:
-    """The run id that ends with this key, whatever its date; None where the run was never planned."""
-    return next(
-        (name for name in store.names("runs") if name.endswith(f"-{key}") and _RUN_ID.match(name)), None
-    )
+def find_run(store: Store, key: str, names: Iterable[str] | None = None) -> str | None:
+    """The run id that ends with this key, whatever its date; None if the run was never planned. `names` spares a listing."""
+    names = store.names("runs") if names is None else names
+    return next((name for name in names if name.endswith(f"-{key}") and RUN_ID.match(name)), None)
 
 
 def make_plan(
@@ -141,121 +150,111 @@ def make_plan(
     now = now or datetime.datetime.now(datetime.UTC)
     config = load_config(profile, overrides)
     key = run_key(config.installation, dag, airflow_run_id)
-    if found := find_run(store, key):
+    names = store.names("runs")
+    if found := find_run(store, key, names):
         return read_plan(store, found)
     if dag == "refresh_preferences" and logical_date and now - logical_date > OLDEST_REFRESH:
         raise UserError(
             f"a refresh of a past night ({logical_date:%Y-%m-%d %H:%M} UTC) is refused: its inputs would be today's.",
             next_step="Trigger a new run instead.",
         )
-    plan = _new_plan(
-        store, config, dag, airflow_run_id, f"{now:%Y%m%d}-{key}", list(overrides), dataset_run, now
-    )
-    if not store.create(plan_path(plan.run_id), plan.to_json()):
-        return read_plan(store, plan.run_id)
-    return plan
-
-
-def _new_plan(
-    store: Store,
-    config: Config,
-    dag: str,
-    airflow_run_id: str,
-    run_id: str,
-    overrides: list[str],
-    dataset_run: str | None,
-    now: datetime.datetime,
-) -> Plan:
     refuse_kinship(config)
-    heads = {name: channel.head(store, name) for name in (config.dataset.channel, config.release.channel)}
-    dataset_head = heads[config.dataset.channel]
-    revisions = pinned_revisions(config, dag)
-    inputs: dict[str, dict[str, str]] = {}
-    skip_reason = ""
-    if dag == "align_model":
-        _check_benchmarks(config)
-        inputs["dataset"] = _chosen_dataset(store, config, dataset_head, dataset_run)
-        skip_reason = _already_aligned(store, config, inputs["dataset"]["fingerprint"], revisions)
-    suites = {stage: _suite(stage, config.expectations) for stage in DAGS[dag]}
-    former = heads[config.release.channel] if dag == "align_model" else dataset_head
-    if "judgements" in suites:
-        _check_gold(config, suites["judgements"])
-    return Plan(
-        run_id=run_id,
+    plan = Plan(
+        run_id=f"{now:%Y%m%d}-{key}",
         dag=dag,
         airflow_run_id=airflow_run_id,
         created_at=now.isoformat(timespec="microseconds"),
         code_version=spavl.__version__,
         profile=config.profile,
-        overrides=overrides,
+        overrides=list(overrides),
         config=config.model_dump(mode="json"),
-        revisions=revisions,
-        suites=suites,
-        heads={name: entry.number if entry else 0 for name, entry in heads.items()},
-        inputs=inputs,
-        previous=dict.fromkeys(DAGS[dag], _named(former)) if former else {},
-        reuse_runs=_reusable_runs(store, dag, config.reuse.max_runs),
-        image_digests=_images(config, dag),
-        skip_reason=skip_reason,
+        revisions=pinned_revisions(config, dag),
+        suites={stage: suite_text(stage, config.expectations) for stage in DAGS[dag]},
+        heads={},
+        home=str(spavl_home()),
+    )
+    decided = _refresh if dag == "refresh_preferences" else _alignment
+    plan = decided(store, config, plan, names, dataset_run)
+    if not store.create(plan_path(plan.run_id), plan.to_json()):
+        return read_plan(store, plan.run_id)
+    return plan
+
+
+def _refresh(store: Store, config: Config, plan: Plan, names: Sequence[str], dataset_run: str | None) -> Plan:
+    """The plan with what a refresh takes from the store."""
+    check_gold(config, plan.suites["judgements"])
+    former = channel.head(store, config.dataset.channel)
+    number = channel.head_number(store, config.release.channel)
+    heads = {config.dataset.channel: former.number if former else 0, config.release.channel: number}
+    return _with_runs(store, config, replace(plan, heads=heads), names, former)
+
+
+def _alignment(
+    store: Store, config: Config, plan: Plan, names: Sequence[str], dataset_run: str | None
+) -> Plan:
+    """The plan with what an alignment takes from the store."""
+    check_benchmarks(config)
+    dataset_head = channel.head(store, config.dataset.channel)
+    former = channel.head(store, config.release.channel)
+    heads = {config.dataset.channel: dataset_head.number if dataset_head else 0}
+    heads[config.release.channel] = former.number if former else 0
+    dataset = _chosen_dataset(store, config, dataset_head, dataset_run)
+    plan = replace(
+        plan,
+        heads=heads,
+        inputs={"dataset": {"run_id": dataset.run_id, "fingerprint": dataset.fingerprint}},
+        **planned_decision(store, config, dataset.counts, plan.suites["evaluation"], former),
+    )
+    plan = replace(plan, skip_reason=_already_aligned(store, plan, former))
+    newest = max(
+        (entry for entry in (dataset_head, former) if entry), key=lambda entry: entry.created_at, default=None
+    )
+    return _with_runs(store, config, plan, names, former, newest.run_id if newest else "")
+
+
+def _with_runs(
+    store: Store,
+    config: Config,
+    plan: Plan,
+    names: Sequence[str],
+    former: channel.Entry | None,
+    first: str = "",
+) -> Plan:
+    """The plan with its former version and the runs that it may reuse."""
+    most = config.reuse.max_runs
+    runs = former_runs(names, partial(_told, store), most=most, first=first)
+    there = set(names)
+    named = {"run_id": former.run_id, "fingerprint": former.fingerprint} if former else {}
+    return replace(
+        plan,
+        previous=dict.fromkeys(DAGS[plan.dag], named) if former else {},
+        reuse_runs=[run.run_id for run in runs[plan.dag] if run.run_id in there][:most],
+        earlier=to_keep(runs),
+        image_digests=images_of(config, plan.dag),
         forgotten=forgotten.num_entries(store),
-        **(_decision(store, config, inputs["dataset"], suites) if inputs else {}),
     )
 
 
-def _decision(
-    store: Store, config: Config, dataset: dict[str, str], suites: dict[str, str]
-) -> dict[str, Any]:
-    """The plan's fields about the release decision."""
-    record = read_record(store, dataset["run_id"], "dataset")
-    assert record is not None, "the dataset version was just chosen"
-    return planned_decision(store, config, record, suites["evaluation"])
+def _told(store: Store, run_id: str) -> Told | None:
+    """What a run's plan says of itself and of the runs before it; None if it has none."""
+    plan = find_plan(store, run_id)
+    return None if plan is None else (Known(plan.run_id, plan.dag, plan.created_at), plan.earlier)
 
 
-def _named(entry: channel.Entry) -> dict[str, str]:
-    return {"run_id": entry.run_id, "fingerprint": entry.fingerprint}
+class _Version(NamedTuple):
+    """A dataset version."""
 
-
-def _suite(stage: str, variant: str | None) -> str:
-    """The text of a stage's suite, read strictly: a misspelt expectation stops the night before it starts."""
-    from spavl.validation import find_suite, load_suite
-
-    text = find_suite(stage, variant)
-    load_suite(text, getattr(records, BY_NAME[stage].writes))
-    return text
-
-
-def _check_benchmarks(config: Config) -> None:
-    """A benchmark that cannot run stops the night before it starts; on a cluster only the pods hold Inspect."""
-    from spavl.benchmarks.resolving import check_files, check_tasks
-
-    if config.launch.kind != "kubernetes":
-        check_tasks(config.benchmarks.tasks)
-        check_files(config.benchmarks.tasks)
-
-
-def _check_gold(config: Config, suite_text: str) -> None:
-    """A gold set that contradicts itself, or lacks what the suite limits, stops the night before it starts."""
-    from spavl.judging.gold_set import check_gold_set
-    from spavl.validation import load_suite
-
-    if config.judgements.judge is None:
-        return
-    suite = load_suite(suite_text, records.Judgement)
-    check_gold_set(config.judgements.gold, {name for each in suite.expectations for name in each.columns})
-
-
-def _images(config: Config, dag: str) -> dict[str, str]:
-    """The container images of this run; a missing one stops it before it starts."""
-    from spavl.launch.needs import images_used
-
-    if config.launch.kind != "kubernetes":
-        return {}
-    return images_used(config, stages_of(dag, config.training.method))
+    run_id: str
+    fingerprint: str
+    counts: Mapping[str, int]
 
 
 def _chosen_dataset(
     store: Store, config: Config, head: channel.Entry | None, dataset_run: str | None
-) -> dict[str, str]:
+) -> _Version:
+    """What the form names or the channel points to; the entry itself says enough, but those of former versions."""
+    if head is not None and channel.COUNTS in head.details and dataset_run in (None, head.run_id):
+        return _Version(head.run_id, head.fingerprint, head.details[channel.COUNTS])
     run_id = check_run_id(dataset_run) if dataset_run else head.run_id if head else None
     if run_id is None:
         raise UserError(
@@ -267,42 +266,35 @@ def _chosen_dataset(
         raise UserError(
             f"run {run_id} has no dataset version.", next_step="`spavl status` shows which runs have one."
         )
-    return {"run_id": run_id, "fingerprint": record.fingerprint}
+    return _Version(run_id, record.fingerprint, record.counts)
 
 
-def alignment_key(config: Config, dataset_fingerprint: str, revisions: dict[str, str]) -> str:
-    """What makes two alignments the same: dataset version, config of training, evaluation and benchmarks, revisions of their models."""
-    reward = config.reward.model_dump(mode="json") if config.training.method == "ppo" else None
+def alignment_key(config: Config, dataset_fingerprint: str, revisions: dict[str, str], home: str = "") -> str:
+    """What makes two alignments the same: dataset version, config of training, evaluation and benchmarks, revisions of their models.
+
+    Paths inside `home`, the plan's, count by their place in it.
+    """
+    sections = {
+        name: getattr(config, name).model_dump(mode="json")
+        for name in ("reward", "training", "evaluation", "benchmarks")
+    }
+    if config.training.method != "ppo":
+        sections["reward"] = None
     return stable_hash(
-        dataset_fingerprint,
-        reward,
-        config.training.model_dump(mode="json"),
-        config.evaluation.model_dump(mode="json"),
-        config.benchmarks.model_dump(mode="json"),
-        revisions,
+        dataset_fingerprint, *(home_free(section, home) for section in sections.values()), revisions
     )
 
 
-def _already_aligned(
-    store: Store, config: Config, dataset_fingerprint: str, revisions: dict[str, str]
-) -> str:
-    key = alignment_key(config, dataset_fingerprint, revisions)
-    for entry in reversed(channel.history(store, config.release.channel)):
-        if entry.details.get("alignment_key") == key and entry.action == "publish":
-            return f"this dataset version is already aligned with this recipe: run {entry.run_id}, entry {entry.number} of channel {config.release.channel!r}"
-    return ""
+def alignment_key_of(plan: Plan) -> str:
+    """Of a run of align_model."""
+    return alignment_key(plan.resolved, plan.inputs["dataset"]["fingerprint"], plan.revisions, plan.home)
 
 
-def _reusable_runs(store: Store, dag: str, max_runs: int) -> list[str]:
-    """Up to `max_runs` earlier runs of this DAG, newest first. Dates in run ids bound how many plans are read."""
-    by_date: dict[str, list[str]] = {}
-    for name in store.names("runs"):
-        if _RUN_ID.match(name) and store.exists(plan_path(name)):
-            by_date.setdefault(name[:8], []).append(name)
-    chosen: list[str] = []
-    for date in sorted(by_date, reverse=True):
-        plans = [plan for plan in (read_plan(store, name) for name in by_date[date]) if plan.dag == dag]
-        chosen += [plan.run_id for plan in sorted(plans, key=lambda plan: plan.created_at, reverse=True)]
-        if len(chosen) >= max_runs:
-            break
-    return chosen[:max_runs]
+def _already_aligned(store: Store, plan: Plan, head: channel.Entry | None) -> str:
+    name, keys = plan.config["release"]["channel"], [alignment_key_of(plan)]
+    if head is not None and not head.standing:  # of a former version, whose keys held the home's place
+        keys.append(alignment_key_of(replace(plan, home="")))
+    found = channel.find_aligned(store, name, head, *keys)
+    if found is None:
+        return ""
+    return f"this dataset version is already aligned with this recipe: run {found.run_id}, entry {found.number} of channel {name!r}"

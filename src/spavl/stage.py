@@ -93,6 +93,10 @@ class Tables(Protocol):
 
     def sql(self, query: str) -> Relation: ...
 
+    def function(self, name: str, of_texts: Callable[[pa.ChunkedArray], pa.Array]) -> None:
+        """Give SQL a function of one text, never NULL, that Python computes thousands of rows at a time."""
+        ...
+
     def value(self, query: str) -> Any:
         """The one value of a query of one row and one column."""
         ...
@@ -102,6 +106,19 @@ class Tables(Protocol):
         ...
 
     def batches(self, relation: Relation) -> Iterator[pa.RecordBatch]: ...
+
+    def in_sorted_order(self, query: str, order: str) -> Iterator[pa.Table]:
+        """The rows of a SELECT with a unique `id`, by the SQL expressions of `order`: for rows too wide and many for ORDER BY."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CopiedFile:
+    """A file that the store has already."""
+
+    source: str  # path in the store
+    sha256: str
+    num_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +139,10 @@ class Sealed:
     measures: Mapping[str, float | None] = field(
         default_factory=dict
     )  # numbers over the whole table that the suite may limit, declared in validation/measures.py
+    copied: Mapping[str, Mapping[str, CopiedFile]] = field(
+        default_factory=dict
+    )  # folder -> relative path -> a file that goes there too by `store.copy`, never read
+    order: str = ""  # SQL expressions that a relation in `rows` is sorted by: its rows may be wide and many
 
 
 class StageContext(Protocol):

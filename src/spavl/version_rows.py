@@ -28,9 +28,10 @@ def rows_of_splits(context: StageContext, *splits: str) -> list[DatasetRow]:
     """The rows of these splits."""
     context.tables.open("dataset")
     listed = ", ".join(literal(split) for split in splits)
-    order = f"list_position([{', '.join(map(literal, SPLITS))}], split), image_id, question_id, id"
-    found = context.tables.sql(f"SELECT * FROM dataset WHERE split IN ({listed}) ORDER BY {order}")
-    return list(context.tables.rows(found, DatasetRow))
+    found = context.tables.sql(f"SELECT * FROM dataset WHERE split IN ({listed})")
+    rows = context.tables.rows(found, DatasetRow)
+    # sorted here and not by the engine: rows with texts beyond its memory limit cannot be
+    return sorted(rows, key=lambda row: (SPLITS.index(row.split), row.image_id, row.question_id, row.id))
 
 
 def train_questions(context: StageContext) -> Iterator[TrainQuestion]:

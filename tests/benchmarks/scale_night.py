@@ -90,6 +90,7 @@ def main() -> None:
     parser.add_argument("--stages", nargs="*", default=list(STAGES))
     arguments = parser.parse_args()
     home = Path(arguments.home or tempfile.mkdtemp(prefix="spavl-scale-"))
+    home.mkdir(parents=True, exist_ok=True)
     os.environ["SPAVL_HOME"] = str(home)
     try:
         nights = [_night(home, arguments, 0)]
@@ -215,7 +216,7 @@ def _inputs(store: Store, plan: Plan, arguments: argparse.Namespace, number: int
         made = Record(
             plan.run_id,
             stage,
-            run.fingerprint(),
+            run.fingerprint,
             plan.created_at,
             "bench",
             {},

@@ -12,7 +12,7 @@ from tests.contracts import bad_tables
 from spavl.pipeline import STAGES
 from spavl.records import Score
 from spavl.validation import Expectation, Suite, check, find_suite, load_suite
-from spavl.validation.derived import derivations_of
+from spavl.validation.derivation import derivation_of
 from spavl.validation.measures import measures_of
 from spavl.validation.suite import SEVERITIES
 
@@ -286,6 +286,5 @@ def test_the_readme_names_every_derived_column_and_measure_with_its_meaning():
     for stage in NAMES:
         for name, meaning in measures_of(rows.row_type(stage)).items():
             assert f"| {stage} | `{name}` | {meaning} |" in text, name
-        for derivation in derivations_of(rows.row_type(stage)):
-            for name, meaning in derivation.columns.items():
-                assert "__" in name or f"| {stage} | `{name}` | {meaning} |" in text, name
+        for name, meaning in derivation_of(stage).columns.items():
+            assert "__" in name or f"| {stage} | `{name}` | {meaning} |" in text, name

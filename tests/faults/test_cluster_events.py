@@ -8,6 +8,7 @@ import os
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,9 +17,12 @@ from tests.cluster_api import ClusterApi
 from tests.cluster_plan import RUN_ID, cluster_plan
 from tests.cluster_workload import Workload, live, wait_for
 
+from spavl.artifacts.record import Record, record_path
 from spavl.artifacts.store import open_store
 from spavl.outcome import Outcome
-from spavl.plan import plan_path
+from spavl.plan import plan_path, read_plan
+from spavl.run import StageRun, work_list
+from spavl.run.work_list import Group, WorkList
 
 os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="spavl-test-airflow-"))
 os.environ.setdefault("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
@@ -102,6 +106,25 @@ def test_no_worker_is_held_while_the_job_runs_and_its_log_and_counts_are_shown_a
     assert event["phase"] == "succeeded"
     assert resume(event) is None
     assert "all done" in capsys.readouterr().out
+
+
+def test_a_step_that_is_done_makes_no_pod_and_holds_no_worker(api: ClusterApi, capsys) -> None:
+    planned()
+    store, plan = open_store(), read_plan(open_store(), RUN_ID)
+    plan = replace(plan, suites={"images": ""})
+    store.write(plan_path(RUN_ID), plan.to_json())
+    group = Group("drawings", 1, 3)
+    work_list.commit(store, RUN_ID, "images", WorkList(3, (group,), {}))
+    assert operator("prepare").execute({}) == [{"group": "drawings", "num_shards": 1}]
+    store.write(work_list.part_path(RUN_ID, "images", "drawings", 0, 0), b"rows")
+    assert operator("work").execute({}) is None
+    fingerprint = StageRun(store, plan, "images").fingerprint
+    record = Record(RUN_ID, "images", fingerprint, "2026", "0", {}, {}, {}, counts={"rows": 3})
+    store.create(record_path(RUN_ID, "images"), record.to_json())
+    assert operator("seal").execute({}) == RUN_ID
+    assert operator("prepare").execute({}) == []
+    assert live(api) == []
+    assert capsys.readouterr().out.count("already done") == 4
 
 
 def test_worker_killed_the_next_try_adopts(api: ClusterApi) -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
+from spavl.artifacts.faults import StoreRefused
 from spavl.artifacts.store import Store, open_store
 from spavl.errors import EXIT_USER, SpavlError, UserError
 from spavl.pipeline import DAGS, STAGES
@@ -194,9 +195,10 @@ async def problem(request: Request, error: Exception) -> Response:
 
 
 async def no_such_run(request: Request, error: Exception) -> Response:
-    """A run that is not in the store, or a store that is away."""
+    """A run that is not in the store, or a store that is away or refuses."""
     assert isinstance(error, SpavlError)
-    status_code = 404 if error.exit_code == EXIT_USER else 503
+    is_absent = error.exit_code == EXIT_USER and not isinstance(error, StoreRefused)
+    status_code = 404 if is_absent else 503
     return _page("Nothing to show", f"<p>{html.escape(error.message)}</p>", status_code=status_code)
 
 
@@ -207,9 +209,11 @@ def _file(store: Store, path: str, otherwise: str) -> Response:
         raise HTTPException(404, otherwise)
     try:
         content = store.read(path)
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+    except FileNotFoundError:
         raise HTTPException(404, otherwise) from None
-    except UserError:  # a path that the store refuses
+    except StoreRefused:  # a right that is missing is no missing file
+        raise
+    except UserError:  # a path that climbs out
         raise HTTPException(404, otherwise) from None
     return Response(content, media_type=content_type, headers=HEADERS)
 

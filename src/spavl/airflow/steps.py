@@ -40,6 +40,8 @@ class StepOperator(BaseOperator):
 
     def execute(self, context: Mapping[str, Any]) -> Any:
         plan = tasks.plan_of(self.spavl_run)
+        if outcome := tasks.done_already(plan, self.stage, self.step, self.group):
+            return tasks.returned(self.step, outcome)
         if plan.resolved.launch.kind == "kubernetes":
             self._begin(plan, owner_of(context))
         return tasks.returned(self.step, tasks.run_locally(plan, self.stage, self.step, self.group))

@@ -118,8 +118,20 @@ def plan_of(spavl_run: str) -> Plan:
     return read_plan(open_store(), spavl_run)
 
 
+def done_already(plan: Plan, stage: str, step: str, group: Mapping[str, Any] | None) -> Outcome | None:
+    """The outcome of a step that a former try has done; None if there is something to start."""
+    from spavl.artifacts.store import open_store
+    from spavl.finished import finished
+
+    name = group["group"] if group else None
+    outcome = in_airflows_words(lambda: finished(open_store(), plan, stage, step, name))
+    if outcome is not None:
+        say(outcome)
+    return outcome
+
+
 def run_locally(plan: Plan, stage: str, step: str, group: Mapping[str, Any] | None) -> Outcome:
-    """A step as processes of this worker; what is finished already costs nothing."""
+    """A step as processes of this worker."""
     from spavl.launch import LAUNCHERS
 
     launcher = LAUNCHERS["local"]

@@ -126,6 +126,10 @@ class Blobs:
             self._replace(group, set())
         return sum(len(group) - 1 for group in joined)
 
+    def uncommitted(self) -> list[str]:
+        """Paths of packs without an index: of writers at work, or left by killed ones until `remove` takes them away."""
+        return [pack_path(name) for name in sorted(listed(self._store.sizes(FOLDER)).without_index)]
+
     def commit(self, pack: Pack) -> None:
         """Write a pack and then its index."""
         self._store.write(pack_path(pack.name), pack.content)

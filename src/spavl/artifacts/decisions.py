@@ -10,13 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 
-from spavl.artifacts import channel
 from spavl.artifacts.store import Store
-
-
-def last_publish(entries: list[channel.Entry]) -> int:
-    """Number of the last entry that published something; 0 for none. A rollback publishes nothing new."""
-    return max((entry.number for entry in entries if entry.action == "publish"), default=0)
 
 
 def next_number(store: Store, name: str, since_entry: int) -> int:

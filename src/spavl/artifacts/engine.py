@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from spavl import records
+from spavl.artifacts.external_sort import in_order
 from spavl.artifacts.parts import ROW_SCHEMA, Part, Table, local_file
 from spavl.artifacts.store import Store
 from spavl.config import spavl_home
@@ -38,8 +39,10 @@ class Engine:
     ) -> None:
         import duckdb
 
-        self._store, self._cache = store, cache
+        self._store, self._cache, self._scratch = store, cache, scratch
         self._checked: dict[str, Path] = {}
+        self._registered: set[str] = set()  # views that are Arrow tables
+        self._functions: set[str] = set()
         self._connection = duckdb.connect(
             config={
                 "memory_limit": f"{memory_limit_mb}MB",
@@ -57,8 +60,12 @@ class Engine:
         """Give a relation, an Arrow table or a SELECT a name; a name may be given anew."""
         relation = self.sql(content) if isinstance(content, str) else content
         if not hasattr(relation, "create_view"):
+            self._registered.add(name)
             self._connection.register(name, relation)
             return self._connection.table(name)
+        if name in self._registered:  # a relation would not take the place of a table of this process
+            self._connection.unregister(name)
+            self._registered.discard(name)
         relation.create_view(name, replace=True)
         return self._connection.table(name)
 
@@ -88,6 +95,18 @@ class Engine:
                 WHERE dropped.part = digest AND dropped.id = rows.id
             ) {order}"""
         )
+
+    def function(self, name: str, of_texts: Callable[[pa.ChunkedArray], pa.Array]) -> None:
+        """Give SQL a function of one text that Python computes, thousands of rows at a time; texts are never NULL."""
+        from duckdb.sqltypes import VARCHAR
+
+        if name not in self._functions:
+            # DuckDB evaluates annotations, which may name types that are there for type checking only: it gets none
+            def called(texts):  # type: ignore[no-untyped-def]
+                return of_texts(texts)
+
+            self._connection.create_function(name, called, [VARCHAR], VARCHAR, type="arrow")
+            self._functions.add(name)
 
     def execute(self, statement: str) -> None:
         """Run a statement that gives nothing: a table is made or filled."""
@@ -131,6 +150,21 @@ class Engine:
     def batches(self, relation: Relation, num_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """The relation's rows, batch by batch: the only memory is the engine's and one batch."""
         yield from relation.to_arrow_reader(num_rows)
+
+    def in_order(self, relation: Relation, place: str) -> Iterator[pa.Table]:
+        """The relation's rows by the column `place` (0, 1, 2, …, each once), which is left out; for rows too wide for ORDER BY."""
+        for table in in_order(self.batches(relation), place, self._scratch):
+            yield table.drop_columns([place])
+
+    def in_sorted_order(self, query: str, order: str) -> Iterator[pa.Table]:
+        """The rows of a SELECT, whose `id` is unique, by the SQL expressions of `order`; for rows too wide for ORDER BY."""
+        self.sql(query).create_view("to_sort", replace=True)
+        self.execute(
+            f"CREATE OR REPLACE TEMP TABLE places AS SELECT id, row_number() OVER (ORDER BY {order}) - 1 AS __place FROM to_sort"
+        )
+        return self.in_order(
+            self.sql("SELECT to_sort.*, __place FROM to_sort JOIN places USING (id)"), "__place"
+        )
 
     def rows(self, relation: Relation, row_type: type[Row], num_rows: int = BATCH_ROWS) -> Iterator[Row]:
         """Row objects, made batch by batch."""

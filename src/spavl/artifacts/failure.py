@@ -33,7 +33,7 @@ def read(store: Store, run_id: str, stage: str) -> Outcome | None:
 
 def forget(store: Store, run_id: str, stage: str) -> None:
     """A new attempt begins."""
-    store.remove(_path(run_id, stage))
+    store.remove_files([_path(run_id, stage)])
 
 
 def _path(run_id: str, stage: str) -> str:

@@ -33,6 +33,10 @@ _NETWORK = {"botocore", "aiobotocore", "aiohttp", "urllib3", "asyncio"}
 _AGAIN = "Run the same command again; nothing is lost."
 
 
+class StoreRefused(UserError):
+    """The store answered, and a person must act first: a right, a bucket or an address is missing."""
+
+
 class StoreFaults:
     """A context in which the errors of a store at `url` become FileNotFoundError, UserError or TryAgain."""
 
@@ -91,6 +95,11 @@ def is_transient_code(code: str) -> bool:
     return code in _TRANSIENT
 
 
+def is_about_credentials(error: ClientError) -> bool:
+    """Whether the server refused the credentials themselves."""
+    return code_of(error) in _CREDENTIALS
+
+
 def _is_away(error: OSError) -> bool:
     return isinstance(error, ConnectionError | TimeoutError | PermissionError)
 
@@ -100,10 +109,10 @@ def _of_refusal(error: ClientError, url: str) -> Exception:
     if code == "NoSuchKey":
         return FileNotFoundError(f"there is no object at {url}")
     if code == "NoSuchBucket":
-        return UserError(
+        return StoreRefused(
             f"the bucket of {url} does not exist.", next_step="Create it, or set SPAVL_STORE to another."
         )
-    if code in _CREDENTIALS:
+    if is_about_credentials(error):
         return TryAgain(
             f"the credentials have expired or are not valid: {code} at {url}.",
             next_step="Renew them (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, or the pod's role) and "
@@ -120,11 +129,11 @@ def _of_refusal(error: ClientError, url: str) -> Exception:
     ):
         return TryAgain(f"the store does not answer at {url}: {code}.", next_step=_AGAIN)
     if status == _STATUS_FORBIDDEN:
-        return UserError(
+        return StoreRefused(
             f"access is denied: {code} at {url}.",
             next_step="Allow s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket for these credentials.",
         )
-    return UserError(
+    return StoreRefused(
         f"the store refuses the request at {url}: {code} (HTTP {status}).",
         next_step="Check the address, the region and the endpoint (AWS_ENDPOINT_URL).",
     )
@@ -133,7 +142,7 @@ def _of_refusal(error: ClientError, url: str) -> Exception:
 def _of_client_library(error: Exception, url: str) -> Exception | None:
     name = type(error).__name__
     if name == "ParamValidationError":
-        return UserError(f"{url} is no address of a store.", next_step="Use s3://bucket/folder.")
+        return StoreRefused(f"{url} is no address of a store.", next_step="Use s3://bucket/folder.")
     if name == "NoCredentialsError":
         return TryAgain(
             f"there are no credentials for {url}.",

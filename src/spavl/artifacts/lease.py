@@ -52,7 +52,7 @@ class Lease:
         self._stop.set()
         self._thread.join()
         with contextlib.suppress(SpavlError, OSError):
-            self._store.remove(f"{self._folder}/{self._number}.json")
+            self._store.remove_files([f"{self._folder}/{self._number}.json"])
 
     def _renew(self) -> None:
         while not self._stop.wait(RENEW_EVERY_S):

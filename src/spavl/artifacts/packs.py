@@ -1,8 +1,8 @@
 """Packs: many blobs in one object. What lies where, without a store.
 
-`packs/<sha256 of the pack>.pack` is nothing but blobs one after another, ordered by digest; `packs/<sha256>.parquet` beside it
-is its index, written after it: columns digest (32 bytes), offset, num_bytes. A pack is there if both are. One digest may lie
-in several packs. Stages ask for images in the order of their digests, so a pack is read from its start to its end.
+`packs/<name>.pack` is nothing but blobs one after another, ordered by digest; `packs/<name>.parquet` beside it is its index,
+written after it: columns digest (32 bytes), offset, num_bytes. The name is the sha256 of the digests (of the bytes it could
+not be: the same bytes may be cut into other blobs). A pack is there if both files are. One digest may lie in several packs. Stages ask for images in the order of their digests, so a pack is read from its start to its end.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def make_pack(blobs: Mapping[bytes, bytes]) -> Pack:
     """The pack of {digest: content}; the same blobs make the same pack."""
     digests = sorted(blobs)
     content = b"".join(blobs[digest] for digest in digests)
-    name = hashlib.sha256(content).hexdigest()
+    name = hashlib.sha256(b"".join(digests)).hexdigest()
     return Pack(name, content, Places.of(name, digests, [len(blobs[digest]) for digest in digests]))
 
 
@@ -205,9 +205,9 @@ class Places:
 def in_groups(num_bytes: Mapping[str, int], most: int = PACK_BYTES) -> list[list[str]]:
     """Packs in groups whose blobs fit one pack, in the order of their names; a pack that is larger by itself is a group."""
     groups: list[list[str]] = []
-    filled = most
+    filled = 0
     for name in sorted(num_bytes):
-        if filled + num_bytes[name] > most:
+        if not groups or filled + num_bytes[name] > most:
             groups.append([])
             filled = 0
         groups[-1].append(name)

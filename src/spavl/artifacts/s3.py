@@ -15,9 +15,13 @@ from spavl.artifacts.s3_requests import NUM_TRIES, NUM_TRIES_OF_REPLY, Requests,
 from spavl.errors import TryAgain
 
 NUM_AT_ONCE = 8
-ONE_PUT_BYTES = 100 * 2**20  # larger content goes in several parts; s3fs's own limit for files
+ONE_PUT_BYTES = 100 * 2**20  # larger content goes in several parts; s3fs's own limit
 COPY_PIECE_BYTES = 2**30
-_NAMES_PER_DELETE = 1000
+PIECE_BYTES = (
+    2**25
+)  # of a file; one below twice that goes in one PUT. Two pieces of each of NUM_AT_ONCE files are in memory
+_MOST_PIECES = 10_000
+NAMES_PER_DELETE = 1000
 
 
 class S3:
@@ -35,6 +39,11 @@ class S3:
     def requests(self) -> dict[str, int]:
         """Requests that were sent, by kind, each try counted."""
         return self._s3.sent
+
+    @property
+    def filesystem(self) -> Any:
+        """The s3fs whose connections these are."""
+        return self._s3.fs
 
     # ------------------------------------------------------------------ objects
 
@@ -104,12 +113,13 @@ class S3:
             if refusal is None or status_of(refusal) not in (400, 403, 404):
                 raise
             headers = refusal.response["ResponseMetadata"].get("HTTPHeaders", {})
-            if status_of(refusal) == 404 and any(name.startswith("x-amz-") for name in headers):
+            is_of_s3 = any(name.startswith("x-amz") for name in headers)
+            if status_of(refusal) == 404 and is_of_s3 and self._s3.is_bucket_there:
                 raise FileNotFoundError(path) from None
         return self._size_by_get(path)
 
     def _size_by_get(self, path: str) -> int:
-        """A refused HEAD has no body that says why, and a 404 may be a proxy's; the reply to a GET says."""
+        """A refused HEAD has no body that says why: no such key, no such bucket, or a proxy's page. The reply to a GET says."""
         try:
             reply = self._s3.ask("get_object", self._key(path), Range="bytes=0-0")
         except OSError as error:
@@ -164,8 +174,8 @@ class S3:
 
     def remove_files(self, paths: Iterable[str]) -> None:
         paths = list(paths)
-        for start in range(0, len(paths), _NAMES_PER_DELETE):
-            self._delete([self._key(path) for path in paths[start : start + _NAMES_PER_DELETE]])
+        for start in range(0, len(paths), NAMES_PER_DELETE):
+            self._delete([self._key(path) for path in paths[start : start + NAMES_PER_DELETE]])
 
     def _delete(self, keys: list[str]) -> None:
         """One request; S3 may refuse single names in a reply that is 200 as a whole."""
@@ -193,7 +203,8 @@ class S3:
             self._s3.run(self._s3.fs._copy_managed, *ends, block=COPY_PIECE_BYTES)
 
     def put_file(self, file: Path, path: str) -> None:
-        self._s3.run(self._s3.fs._put_file, str(file), self._full(path))
+        piece = max(PIECE_BYTES, -(-file.stat().st_size // _MOST_PIECES))
+        self._s3.run(self._s3.fs._put_file, str(file), self._full(path), chunksize=piece, max_concurrency=2)
 
     def local_path(self, path: str) -> Path | None:
         return None

@@ -6,21 +6,24 @@ by botocore; a reply that breaks off in the middle is tried again here.
 
 from __future__ import annotations
 
+import functools
 import os
 import random
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from spavl.artifacts.disk import PIECE_BYTES
-from spavl.artifacts.faults import client_error
+from spavl.artifacts.faults import client_error, code_of, is_about_credentials
 
 CONNECT_TIMEOUT_S = 10
 READ_TIMEOUT_S = 60
 NUM_CONNECTIONS = 16
 NUM_TRIES = 5  # of one request, by botocore: with its pauses at most some 30 s of throttling
 NUM_TRIES_OF_REPLY = 3  # if the connection breaks off in the middle of a reply
+PAUSE_S = 0.5
 _KINDS = {
     "GetObject": "GET",
     "PutObject": "PUT",
@@ -44,20 +47,18 @@ _BROKEN_OFF = {
 T = TypeVar("T")
 
 
+# the counter of the store whose request is on its way: stores share connections
+_asking: ContextVar[Counter[str] | None] = ContextVar("asking", default=None)
+
+
 class Requests:
     """Asks the S3 server that s3fs finds, from any thread."""
 
     def __init__(self, bucket: str) -> None:
-        import fsspec
-
         self.bucket = bucket
-        # An instance of its own: s3fs would hand out one that was made with other credentials or another endpoint
-        self.fs: Any = fsspec.filesystem(
-            "s3", config_kwargs=_config(), use_listings_cache=False, skip_instance_cache=True
-        )
-        self.fs.retries = 1  # botocore tries again; both would multiply
-        self._counted: object = None
+        self.fs = _filesystem(os.getpid(), _environment())
         self._sent: Counter[str] = Counter()
+        self.is_bucket_there = False  # as far as any reply has shown
 
     @property
     def sent(self) -> dict[str, int]:
@@ -80,7 +81,16 @@ class Requests:
         """Run a coroutine function of s3fs or of this module on s3fs's thread."""
         from fsspec.asyn import sync
 
-        return sync(self.fs.loop, self._run, ask, args, kwargs)
+        try:
+            reply = sync(self.fs.loop, self._run, ask, args, kwargs)
+        except Exception as error:
+            if (refusal := client_error(error)) is not None:
+                self.is_bucket_there |= code_of(refusal) == "NoSuchKey"
+                if is_about_credentials(refusal):
+                    _filesystem.cache_clear()  # the next store looks for new ones
+            raise
+        self.is_bucket_there = True
+        return reply
 
     @staticmethod
     def whole(ask: Callable[[], T]) -> T:
@@ -95,15 +105,10 @@ class Requests:
         return ask()
 
     async def _run(self, ask: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        _asking.set(self._sent)  # of this task and of those that it starts
         client = await self.fs.set_session()
-        if client is not self._counted:  # s3fs makes a new one if the connections of the old one were closed
-            client.meta.events.register("before-send.s3", self._count)
-            self._counted = client
+        client.meta.events.register("before-send.s3", _count, unique_id="spavl")
         return await ask(*args, **kwargs)
-
-    def _count(self, event_name: str = "", **_: Any) -> None:
-        operation = event_name.rpartition(".")[2]
-        self._sent[_KINDS.get(operation, operation)] += 1
 
     async def _ask(self, operation: str, key: str | None, **options: Any) -> Any:
         place = {} if key is None else {"Key": key}
@@ -113,6 +118,30 @@ class Requests:
         reply = await self._ask("get_object", key, **options)
         async with reply["Body"] as body:
             return await body.read()
+
+
+def _count(event_name: str = "", **_: Any) -> None:
+    operation = event_name.rpartition(".")[2]
+    if (sent := _asking.get()) is not None:
+        sent[_KINDS.get(operation, operation)] += 1
+
+
+@functools.lru_cache(maxsize=4)
+def _filesystem(process: int, environment: tuple[tuple[str, str], ...]) -> Any:
+    """s3fs's connections of one process and one environment: its own cache knows neither endpoint nor credentials."""
+    import fsspec
+
+    filesystem = fsspec.filesystem(
+        "s3", config_kwargs=_config(), use_listings_cache=False, skip_instance_cache=True
+    )
+    filesystem.retries = 1  # botocore tries again; both would multiply
+    return filesystem
+
+
+def _environment() -> tuple[tuple[str, str], ...]:
+    return tuple(
+        sorted((name, value) for name, value in os.environ.items() if name.startswith(("AWS_", "FSSPEC_")))
+    )
 
 
 async def _piece(body: Any) -> bytes:
@@ -130,7 +159,7 @@ def is_broken_off(error: Exception) -> bool:
 
 def pause(tries: int) -> None:
     """Wait before the next try; twice as long each time."""
-    time.sleep(random.uniform(0.5, 1) * 0.5 * 2**tries)
+    time.sleep(random.uniform(0.5, 1) * PAUSE_S * 2**tries)
 
 
 def _config() -> dict[str, Any]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
@@ -17,9 +16,10 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from spavl.artifacts.at_once import at_once
-from spavl.artifacts.disk import PIECE_BYTES, Disk
+from spavl.artifacts.disk import Disk
 from spavl.artifacts.faults import StoreFaults
 from spavl.artifacts.packs import blob_path as blob_path
+from spavl.artifacts.paths import safe
 from spavl.config import spavl_home
 from spavl.errors import UserError
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from spavl.artifacts.blobs import Blobs, Packing
     from spavl.artifacts.s3 import S3
 
-_SAFE_PATH = re.compile(r"^[A-Za-z0-9._=@+-]+(/[A-Za-z0-9._=@+-]+)*$")
 
 T = TypeVar("T")
 
@@ -58,10 +57,7 @@ def open_store(url: str | None = None) -> Store:
 
 
 class Store:
-    """One root; every path is relative to it, made of safe characters, and never climbs out.
-
-    Any method raises TryAgain if the store does not answer, and UserError if it refuses.
-    """
+    """One root; paths are relative to it. Any method raises TryAgain if the store does not answer, UserError if it refuses."""
 
     def __init__(self, url: str, backend: Disk | S3) -> None:
         self.url = url
@@ -82,12 +78,12 @@ class Store:
     def read(self, path: str) -> bytes:
         """The bytes at `path`, one GET; raises FileNotFoundError."""
         with self._faults(path):
-            return self._backend.read(_safe(path))
+            return self._backend.read(safe(path))
 
     def read_range(self, path: str, offset: int, num_bytes: int) -> bytes:
         """At most `num_bytes` from `offset`, fewer at the end, one GET; raises FileNotFoundError."""
         with self._faults(path):
-            return self._backend.read_range(_safe(path), offset, num_bytes)
+            return self._backend.read_range(safe(path), offset, num_bytes)
 
     def read_many(self, paths: Iterable[str]) -> Iterator[bytes]:
         """The bytes at each path, in order, read ahead by a few requests at once; raises FileNotFoundError at a missing one."""
@@ -96,7 +92,7 @@ class Store:
     def write(self, path: str, content: bytes) -> None:
         """Write atomically, replacing what is there; one PUT below 100 MB."""
         with self._faults(path):
-            self._backend.write(_safe(path), content)
+            self._backend.write(safe(path), content)
 
     def create(self, path: str, content: bytes) -> bool:
         """Make `path` exist with `content`, once. True also if exactly this content is there already (a lost reply)."""
@@ -105,7 +101,7 @@ class Store:
     def create_if_absent(self, path: str, content: bytes) -> bool:
         """Make `path` exist; False if it did, whatever is in it. One PUT."""
         with self._faults(path):
-            return self._backend.create(_safe(path), content)
+            return self._backend.create(safe(path), content)
 
     def exists(self, path: str) -> bool:
         """Whether there is a file (not a folder) at `path`; one HEAD."""
@@ -118,12 +114,12 @@ class Store:
     def size(self, path: str) -> int:
         """Bytes at `path`, one HEAD; raises FileNotFoundError."""
         with self._faults(path):
-            return self._backend.size(_safe(path))
+            return self._backend.size(safe(path))
 
     def names(self, path: str) -> list[str]:
         """Sorted names directly under `path`, files and folders; empty if there is nothing. One LIST for 1,000 names."""
         with self._faults(path):
-            return sorted(set(self._backend.names(path and _safe(path))))
+            return sorted(set(self._backend.names(path and safe(path))))
 
     def walk(self, path: str) -> list[str]:
         """Sorted paths of all files under `path`, relative to the store. One LIST for 1,000 files."""
@@ -132,21 +128,21 @@ class Store:
     def sizes(self, path: str) -> dict[str, int]:
         """All files under `path` with their bytes, for the price of `walk`."""
         with self._faults(path):
-            return dict(self._backend.sizes(path and _safe(path)))
+            return dict(self._backend.sizes(path and safe(path)))
 
     def ages(self, path: str) -> dict[str, float]:
         """When each file directly under `path` was written, in seconds since 1970, by name."""
         with self._faults(path):
-            return self._backend.ages(_safe(path))
+            return self._backend.ages(safe(path))
 
     def remove(self, path: str) -> None:
         """Remove a file or everything under a folder; nothing there is fine. A LIST and a DELETE for 1,000 files."""
         with self._faults(path):
-            self._backend.remove(_safe(path))
+            self._backend.remove(safe(path))
 
     def remove_files(self, paths: Iterable[str]) -> None:
         """Remove files, not folders; those that are not there are fine. One DELETE for 1,000 files."""
-        paths = [_safe(path) for path in paths]
+        paths = [safe(path) for path in paths]
         with self._faults(paths[0] if paths else ""):
             self._backend.remove_files(paths)
 
@@ -156,7 +152,7 @@ class Store:
         Removing one leaves the other whole. Raises FileNotFoundError.
         """
         with self._faults(source):
-            self._backend.copy(_safe(source), _safe(target))
+            self._backend.copy(safe(source), safe(target))
 
     def url_of(self, path: str) -> str:
         """The full URL of a path, for messages and links."""
@@ -164,7 +160,7 @@ class Store:
 
     def local_path(self, path: str) -> Path | None:
         """Where `path` lies on this disk; None for a remote store."""
-        return self._backend.local_path(_safe(path))
+        return self._backend.local_path(safe(path))
 
     # ------------------------------------------------------------------ tables
 
@@ -223,9 +219,12 @@ class Store:
         def put(relative: str) -> dict[str, Any]:
             file = folder / relative
             with self._faults(f"{path}/{relative}"):
-                self._backend.put_file(file, _safe(f"{path}/{relative}"))
+                self._backend.put_file(file, safe(f"{path}/{relative}"))
             with open(file, "rb") as opened:
-                return {"sha256": _digest_of(_pieces_of(opened)), "num_bytes": file.stat().st_size}
+                return {
+                    "sha256": hashlib.file_digest(opened, "sha256").hexdigest(),
+                    "num_bytes": file.stat().st_size,
+                }
 
         names = [file.relative_to(folder).as_posix() for file in sorted(folder.rglob("*")) if file.is_file()]
         return dict(zip(names, self._at_once(put, names), strict=True))
@@ -234,14 +233,10 @@ class Store:
         """Copy the files of a manifest to a local folder, checking each sha256; raises UserError if one differs or is gone."""
 
         def get(relative: str) -> None:
-            target = folder / relative
-            target.parent.mkdir(parents=True, exist_ok=True)
             url = self.url_of(f"{path}/{relative}")
             try:
-                with self._faults(f"{path}/{relative}"), open(target, "wb") as file:
-                    digest = _digest_of(self._pieces(f"{path}/{relative}"), file)
+                digest = self._fetch(f"{path}/{relative}", folder / relative)
             except FileNotFoundError:
-                target.unlink(missing_ok=True)
                 raise UserError(
                     f"{url} is gone from the store, and a record names it.",
                     next_step="Was it pruned? Start a new run.",
@@ -258,50 +253,38 @@ class Store:
     def put_file(self, file: Path, path: str) -> None:
         """Copy a local file to `path`, atomically; it may be larger than memory."""
         with self._faults(path):
-            self._backend.put_file(file, _safe(path))
+            self._backend.put_file(file, safe(path))
 
     def fetch(self, path: str, target: Path) -> Path:
         """Copy the file at `path` to this disk, where it appears only when whole; raises FileNotFoundError."""
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".writing-{uuid.uuid4().hex}")
-        try:
-            with open(temporary, "wb") as file:
-                for piece in self._pieces(path):
-                    file.write(piece)
-            os.replace(temporary, target)
-        finally:
-            temporary.unlink(missing_ok=True)
+        self._fetch(path, target)
         return target
 
     def sha256_of(self, path: str) -> str:
         """Of the file at `path`, read in pieces; raises FileNotFoundError."""
         return _digest_of(self._pieces(path))
 
-    # ------------------------------------------------------------------ inside
+    def _fetch(self, path: str, target: Path) -> str:
+        """Copy to this disk and return the sha256."""
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".writing-{uuid.uuid4().hex}")
+        try:
+            with self._faults(path), open(temporary, "wb") as file:
+                digest = _digest_of(self._pieces(path), file)
+            os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return digest
 
     def _pieces(self, path: str) -> Iterator[bytes]:
         with self._faults(path):
-            yield from self._backend.pieces(_safe(path))
+            yield from self._backend.pieces(safe(path))
 
     def _at_once(self, ask: Callable[[str], T], paths: Iterable[str]) -> Iterator[T]:
         return at_once(ask, paths, self._backend.num_at_once)
 
     def _faults(self, path: str) -> StoreFaults:
         return StoreFaults(self.url_of(path))
-
-
-def _safe(path: str) -> str:
-    if not _SAFE_PATH.match(path) or ".." in path.split("/"):
-        raise UserError(
-            f"{path!r} is not a safe path of the store.",
-            next_step="Letters, digits, '.', '_', '-' and '/' are allowed.",
-        )
-    return path
-
-
-def _pieces_of(file: IO[bytes]) -> Iterator[bytes]:
-    while piece := file.read(PIECE_BYTES):
-        yield piece
 
 
 def _digest_of(pieces: Iterable[bytes], copy: IO[bytes] | None = None) -> str:

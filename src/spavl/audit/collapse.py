@@ -6,30 +6,19 @@ tells a collapse. So the two are measured apart, and a rise against the former v
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
-from spavl.audit.floods import commonest_share, effective_number, normalised
+from spavl.audit.texts import Texts
 
 SIDES = ("benign", "harm")
 
 
-def texts_by_model(
-    rows: Iterable[tuple[str, str, str]], benign_questions: frozenset[str]
-) -> dict[tuple[str, str], list[str]]:
-    """(model, side) -> normalised answers, of rows (model, question id, text)."""
-    found: dict[tuple[str, str], list[str]] = {}
-    for model, question_id, text in rows:
-        side = "benign" if question_id in benign_questions else "harm"
-        found.setdefault((model, side), []).append(normalised(text))
-    return found
-
-
 def collapse(
-    answers: Mapping[tuple[str, str], list[str]], former: Mapping[tuple[str, str], list[str]] | None
+    answers: Mapping[tuple[str, str], Texts], former: Mapping[tuple[str, str], Texts] | None
 ) -> dict[str, float | None]:
-    """Measures of the worst model; `answers` and `former` as `texts_by_model` gives them."""
-    shares = {key: commonest_share(texts) for key, texts in answers.items()}
-    before = {key: commonest_share(texts) for key, texts in (former or {}).items()}
+    """Measures of the worst model; both are (model, side) -> counts of its answers."""
+    shares = {key: texts.commonest_share for key, texts in answers.items()}
+    before = {key: texts.commonest_share for key, texts in (former or {}).items()}
     rises = [share - before[key] for key, share in shares.items() if key in before]
     return {
         **{
@@ -40,15 +29,21 @@ def collapse(
         },
         "rise_of_commonest_answer": max(rises, default=None),
         "effective_answers_benign": min(
-            (effective_number(texts) for (_, side), texts in answers.items() if side == "benign"),
+            (texts.effective_number for (_, side), texts in answers.items() if side == "benign"),
             default=None,
         ),
         "blank_share_of_model": _blank_share(answers),
     }
 
 
-def _blank_share(answers: Mapping[tuple[str, str], list[str]]) -> float | None:
-    by_model: dict[str, list[str]] = {}
+def _blank_share(answers: Mapping[tuple[str, str], Texts]) -> float | None:
+    by_model: dict[str, list[Texts]] = {}
     for (model, _), texts in answers.items():
-        by_model.setdefault(model, []).extend(texts)
-    return max((texts.count("") / len(texts) for texts in by_model.values()), default=None)
+        by_model.setdefault(model, []).append(texts)
+    return max(
+        (
+            sum(texts.num_blank for texts in of_model) / sum(texts.num_texts for texts in of_model)
+            for of_model in by_model.values()
+        ),
+        default=None,
+    )

@@ -1,99 +1,101 @@
-"""The measures of a dataset version: copies, questions of the test in train, what is missing, what moved. Pure."""
+"""The measures of a dataset version: copies, questions of the test in train, what is missing, what moved. Pure.
+
+All is counted by the stage; what comes here is names and how many rows each has.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from spavl.audit import coverage, floods
-from spavl.audit.drift import drift
+from spavl.audit import coverage
+from spavl.audit.drift import binned, psi
 from spavl.audit.paraphrases import overlap
-from spavl.records import DatasetRow, Image, Preference, Question
 
-FORMER_COLUMNS = (
-    "split", "image_id", "class1", "class3", "kind", "question", "chosen", "chosen_model", "rejected_model",
-)  # fmt: skip
+if TYPE_CHECKING:
+    import numpy as np
+
 TESTS = ("test_harm", "test_help")
 MIN_QUESTIONS = 10  # of a leaf that should have a pair
 
 
-def overlap_measures(rows: Sequence[DatasetRow]) -> dict[str, float | None]:
-    """Shares of the test prompts whose question is in train, word for word and nearly so, per test split."""
-    texts = {split: [row.question for row in rows if row.split == split] for split in ("train", *TESTS)}
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A version's rows, counted."""
+
+    names: Mapping[str, Mapping[str, int]]  # column -> name -> rows: classes, kind, models of pairs
+    lengths: Mapping[str, np.ndarray]  # column -> characters of each row's text, int64, in no order
+    sources: Mapping[str, int] | None  # source of the row's image -> rows; None: no table of images
+    present: Mapping[bool, Mapping[str, Collection[str]]]  # is a prompt -> column -> names that occur
+    num_images: int
+
+
+@dataclass(frozen=True, slots=True)
+class Usable:
+    """Questions that can be asked, and how many of them became pairs."""
+
+    num_questions: int
+    num_with_pair: int
+
+
+def overlap_measures(
+    prompts: Mapping[str, Mapping[str, int]], train: Iterable[str]
+) -> dict[str, float | None]:
+    """Shares of the test prompts whose question is in train, word for word and nearly so, per test split.
+
+    `prompts`: test split -> question -> rows; `train`: the questions of train, each once.
+    """
     measures: dict[str, float | None] = {}
-    found = overlap(texts["test_harm"] + texts["test_help"], texts["train"])
+    found = overlap((text for split in TESTS for text in prompts[split]), train)
     for split in TESTS:
-        measures[f"{split}_verbatim_in_train_share"] = found.verbatim_share(texts[split])
-        measures[f"{split}_paraphrase_in_train_share"] = found.paraphrased_share(texts[split])
+        measures[f"{split}_verbatim_in_train_share"] = found.verbatim_share(prompts[split])
+        measures[f"{split}_paraphrase_in_train_share"] = found.paraphrased_share(prompts[split])
     return measures
 
 
-def copies_measures(
-    rows: Sequence[DatasetRow], images: Mapping[str, Image], groups: Mapping[str, str]
-) -> dict[str, float | None]:
-    """Floods among the version's images (id -> near-duplicate group), and the largest group's share of the pairs."""
-    of_pairs = [row.duplicate_group for row in rows if row.chosen is not None]
-    classes = {image_id: images[image_id].class1 for image_id in groups}
-    return {
-        **floods.image_floods(classes, groups),
-        "largest_group_share_of_pairs": floods.commonest_share(of_pairs),
-    }
-
-
 def coverage_measures(
-    questions: Sequence[Question],
-    preferences: Sequence[Preference],
+    by_class: Mapping[str, Usable],
+    by_kind: Mapping[str, Usable],
+    by_leaf: Mapping[str, Usable],
     may_miss: Collection[str],
 ) -> dict[str, float | None]:
-    """Slices whose questions did not become pairs."""
-    usable = [row for row in questions if row.outcome == "ok"]
-    paired = {row.question_id for row in preferences}
-    flags = [row.id in paired for row in usable]
-    shares = [
-        coverage.smallest_share(flags, [getattr(row, name) for row in usable], may_miss)
-        for name in ("class1", "kind")
-    ]
-    asked = Counter(row.class3 for row in usable)
-    with_pair = {row.class3 for row in usable if row.id in paired}
+    """Slices whose questions did not become pairs; each mapping is name -> its usable questions."""
+    shares = [_smallest_share(slices, may_miss) for slices in (by_class, by_kind)]
+    asked = [leaf for leaf, usable in by_leaf.items() if usable.num_questions >= MIN_QUESTIONS]
+    with_pair = {leaf for leaf, usable in by_leaf.items() if usable.num_with_pair}
     return {
         "smallest_paired_share_of_slice": min((share for share in shares if share is not None), default=None),
-        "num_leaves_without_pairs": coverage.without(
-            (leaf for leaf, number in asked.items() if number >= MIN_QUESTIONS), with_pair, may_miss
-        ),
+        "num_leaves_without_pairs": coverage.without(asked, with_pair, may_miss),
     }
+
+
+def _smallest_share(slices: Mapping[str, Usable], may_miss: Collection[str]) -> float | None:
+    """The smallest share of questions with a pair over the names that may not be missing, of at least MIN_ROWS."""
+    lost = [
+        (usable.num_questions - usable.num_with_pair) / usable.num_questions
+        for name, usable in slices.items()
+        if usable.num_questions >= coverage.MIN_ROWS and name not in may_miss
+    ]
+    return 1 - max(lost) if lost else None
 
 
 def former_measures(
-    rows: Sequence[DatasetRow],
-    sources: Mapping[str, str],
-    former: Mapping[str, Sequence[Any]] | None,
-    former_sources: Mapping[str, str],
-    may_miss: Collection[str],
+    now: Described, former: Described | None, may_miss: Collection[str]
 ) -> dict[str, float | None]:
-    """What the former version had and this one lacks, and drift; `former` has FORMER_COLUMNS, sources are by image id."""
-    now = {name: [getattr(row, name) for row in rows] for name in FORMER_COLUMNS}
+    """What the former version had and this one lacks, and drift."""
+    former_sources = former.sources if former else None
     return {
-        **{
-            f"num_missing_{word}": _num_missing(now, former, names, may_miss)
-            for word, names in (("classes", ("class1", "class3")), ("kinds", ("kind",)))
-        },
-        "num_missing_sources": coverage.num_missing(
-            _of(now, sources), _of(former, former_sources) if former and former_sources else None, may_miss
-        ),
-        **drift(
-            _drifting(now, sources),
-            former and _drifting(former, former_sources),
-            former and (len(set(now["image_id"])), len(set(former["image_id"]))),
-        ),
+        "num_missing_classes": _num_missing(now, former, ("class1", "class3"), may_miss),
+        "num_missing_kinds": _num_missing(now, former, ("kind",), may_miss),
+        "num_missing_sources": coverage.num_missing((now.sources or {}).keys(), former_sources, may_miss),
+        **_drift(now, former),
     }
 
 
 def _num_missing(
-    now: Mapping[str, Sequence[Any]],
-    former: Mapping[str, Sequence[Any]] | None,
-    names: Sequence[str],
-    may_miss: Collection[str],
+    now: Described, former: Described | None, names: Collection[str], may_miss: Collection[str]
 ) -> float | None:
     """Counted among the pairs and among the prompts: a class that has prompts left but no pair is missing too."""
     if former is None:
@@ -101,29 +103,29 @@ def _num_missing(
     number = 0.0
     for is_prompt in (False, True):
         found, before = (
-            {
-                value
-                for name in names
-                for split, value in zip(table["split"], table[name], strict=True)
-                if (split in TESTS) is is_prompt
-            }
-            for table in (now, former)
+            {value for name in names for value in version.present[is_prompt][name]}
+            for version in (now, former)
         )
         number += coverage.num_missing(found, before, may_miss) or 0.0
     return number
 
 
-def _of(table: Mapping[str, Sequence[Any]], sources: Mapping[str, str]) -> list[str]:
-    return [sources[image_id] for image_id in table["image_id"] if image_id in sources]
+def _drift(now: Described, former: Described | None) -> dict[str, float | None]:
+    """`psi_<column>` of names as they are and of texts as their lengths, and the worst beyond chance; images are the units."""
+    columns = [*now.names, "source", *now.lengths]
+    indices: dict[str, float | None] = {f"psi_{name}": None for name in columns}
+    beyond = []
+    for name in columns if former else ():
+        sample, before = _sample(now, name), _sample(former, name)
+        if len(sample) and len(before):
+            units = (now.num_images, former.num_images)
+            counted = (Counter(sample), Counter(before)) if name not in now.lengths else binned(sample, before)  # fmt: skip
+            indices[f"psi_{name}"], excess = psi(*counted, units)
+            beyond.append(excess)
+    return indices | {"psi_beyond_chance": max(beyond, default=None)}
 
 
-def _drifting(table: Mapping[str, Sequence[Any]], sources: Mapping[str, str]) -> dict[str, list[Any]]:
-    """The columns that are compared: names as they are, texts as their lengths."""
-    names = {name: [value for value in table[name] if value is not None] for name in (
-        "class1", "class3", "kind", "chosen_model", "rejected_model",
-    )}  # fmt: skip
-    return names | {
-        "source": _of(table, sources),
-        "question_chars": [len(text) for text in table["question"]],
-        "chosen_chars": [len(text) for text in table["chosen"] if text is not None],
-    }
+def _sample(version: Described, name: str) -> Mapping[str, int] | np.ndarray:
+    if name == "source":
+        return version.sources or {}
+    return version.lengths[name] if name in version.lengths else version.names[name]

@@ -7,10 +7,10 @@ are counted by image and tested leaf by leaf and domain by domain against the re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from spavl.audit.excess import Group, groups_in_excess, mostly
+from spavl.audit.excess import Group, counts_of, excess_of_counts, mostly
 from spavl.audit.words import folds_of, sampled, vectors
 
 MAX_PAIRS = 20_000
@@ -21,29 +21,14 @@ FIRM = 0.3  # chance of being chosen, below which words contradict a pair
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One decided pair, kept or dropped afterwards; labels are the judge's, seeing the image, None if it gave none."""
+    """One decided pair, kept or dropped afterwards."""
 
     id: str
     image_id: str
     leaf: str
     domain: str
-    kind: str  # of the question, one of QUESTION_KINDS
-    question: str
-    chosen: str
+    chosen: str  # the two texts
     rejected: str
-    chosen_model: str
-    rejected_model: str
-    chosen_is_unsafe: bool | None
-    rejected_is_unsafe: bool | None
-
-    @property
-    def is_told_apart(self) -> bool:
-        """The labels call one of the two safe and the other unsafe."""
-        return {self.chosen_is_unsafe, self.rejected_is_unsafe} == {True, False}
-
-    @property
-    def is_against_labels(self) -> bool:
-        return self.is_told_apart and bool(self.chosen_is_unsafe)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +54,21 @@ class Direction:
         return sum(group.is_excess for group in self.domains)
 
 
-def by_labels(pairs: Iterable[Pair]) -> Direction:
-    """Over the pairs that the labels tell apart: those that chose the unsafe one."""
-    told = [pair for pair in pairs if pair.is_told_apart]
-    return _direction(told, [pair.is_against_labels for pair in told])
+def direction_of(
+    num_wrong: int,
+    num_pairs: int,
+    leaves: Mapping[str, tuple[int, int]],
+    domains: Mapping[str, tuple[int, int]],
+    ids: Iterable[str],
+) -> Direction:
+    """Of pairs counted already; per leaf and domain (images most of whose pairs there point the wrong way, images)."""
+    return Direction(
+        share=num_wrong / num_pairs if num_pairs else None,
+        num_pairs=num_pairs,
+        leaves=tuple(excess_of_counts(leaves, min_gap=MIN_GAP)),
+        domains=tuple(excess_of_counts(domains, min_gap=MIN_GAP)),
+        ids=tuple(ids),
+    )
 
 
 def by_words(pairs: Iterable[Pair]) -> Direction:
@@ -113,15 +109,14 @@ def chances_of_chosen(pairs: Sequence[Pair]) -> list[float]:
 
 
 def _direction(pairs: Sequence[Pair], is_wrong: Sequence[bool]) -> Direction:
-    def groups(group_of: Callable[[Pair], str]) -> tuple[Group, ...]:
+    def counts(group_of: Callable[[Pair], str]) -> dict[str, tuple[int, int]]:
         units = mostly(is_wrong, [(group_of(pair), pair.image_id) for pair in pairs])
-        names = [group for group, _ in units]
-        return tuple(groups_in_excess(list(units.values()), names, min_gap=MIN_GAP))
+        return counts_of(list(units.values()), [group for group, _ in units])
 
-    return Direction(
-        share=sum(is_wrong) / len(pairs) if pairs else None,
-        num_pairs=len(pairs),
-        leaves=groups(lambda pair: pair.leaf),
-        domains=groups(lambda pair: pair.domain),
-        ids=tuple(pair.id for pair, wrong in zip(pairs, is_wrong, strict=True) if wrong),
+    return direction_of(
+        sum(is_wrong),
+        len(pairs),
+        counts(lambda pair: pair.leaf),
+        counts(lambda pair: pair.domain),
+        (pair.id for pair, wrong in zip(pairs, is_wrong, strict=True) if wrong),
     )

@@ -12,6 +12,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
 
 NUM_BINS = 10
 
@@ -23,15 +27,24 @@ def psi(
 
     `units`: how many independent draws each sample is, by default its rows.
     """
-    found, former = Counter(now), Counter(before)
-    categories = found.keys() | former.keys()
+    return psi_of_counts(Counter(now), Counter(before), units)
+
+
+def psi_of_counts(
+    found: Counter[Hashable], former: Counter[Hashable], units: tuple[int, int] | None = None
+) -> tuple[float, float]:
+    """`psi` of two samples as category -> number of rows."""
+    categories = sorted(
+        found.keys() | former.keys(), key=repr
+    )  # an order, so that a night's sum is repeatable
     smoothed = len(categories) / 2
+    num_now, num_before = found.total(), former.total()
     index = 0.0
     for category in categories:
-        share = (found[category] + 0.5) / (found.total() + smoothed)
-        share_before = (former[category] + 0.5) / (former.total() + smoothed)
+        share = (found[category] + 0.5) / (num_now + smoothed)
+        share_before = (former[category] + 0.5) / (num_before + smoothed)
         index += (share - share_before) * math.log(share / share_before)
-    num_now, num_before = units or (found.total(), former.total())
+    num_now, num_before = units or (num_now, num_before)
     chance = (len(categories) - 1) * (1 / num_now + 1 / num_before)
     return index, max(0.0, index - chance)
 
@@ -40,8 +53,32 @@ def binned(now: Sequence[float], before: Sequence[float]) -> tuple[list[int], li
     """Both samples as numbers of NUM_BINS bins between quantiles of the former one."""
     import numpy as np
 
-    edges = np.unique(np.quantile(before, np.linspace(0, 1, NUM_BINS + 1)[1:-1]))
+    edges = _edges(np.asarray(before))
     return tuple(np.searchsorted(edges, sample, side="right").tolist() for sample in (now, before))
+
+
+def binned_counts(
+    now: Mapping[float, int], before: Mapping[float, int]
+) -> tuple[Counter[Hashable], Counter[Hashable]]:
+    """`binned` of two samples as value -> number of rows."""
+    import numpy as np
+
+    edges = _edges(np.repeat(list(before), list(before.values())))
+
+    def of_bins(sample: Mapping[float, int]) -> Counter[Hashable]:
+        bins: Counter[Hashable] = Counter()
+        for value, number in sample.items():
+            bins[int(np.searchsorted(edges, value, side="right"))] += number
+        return bins
+
+    return of_bins(now), of_bins(before)
+
+
+def _edges(before: np.ndarray) -> np.ndarray:
+    """Of the bins: the distinct quantiles of `before` [N]."""
+    import numpy as np
+
+    return np.unique(np.quantile(before, np.linspace(0, 1, NUM_BINS + 1)[1:-1]))
 
 
 def drift(
@@ -54,15 +91,27 @@ def drift(
     Numbers are cut at the former version's deciles, anything else is a category. `units`: how many images each night's
     rows are about, if there are several to an image.
     """
+    found, former = (
+        {name: Counter(values) for name, values in columns.items()} for columns in (now, before or {})
+    )
+    return drift_of_counts(found, former, units)
+
+
+def drift_of_counts(
+    now: Mapping[str, Counter[Any]],
+    before: Mapping[str, Counter[Any]] | None,
+    units: tuple[int, int] | None = None,
+) -> dict[str, float | None]:
+    """`drift` of columns as value -> number of rows."""
     indices: dict[str, float | None] = dict.fromkeys(f"psi_{name}" for name in now)
     beyond = []
-    for name, values in now.items():
+    for name, found in now.items():
         former = (before or {}).get(name)
-        if not former or not values:
+        if not former or not found:
             continue
-        is_number = isinstance(former[0], int | float)
-        indices[f"psi_{name}"], excess = psi(
-            *(binned(values, former) if is_number else (values, former)), units
+        is_number = isinstance(next(iter(former)), int | float)
+        indices[f"psi_{name}"], excess = psi_of_counts(
+            *(binned_counts(found, former) if is_number else (found, former)), units
         )
         beyond.append(excess)
     return indices | {"psi_beyond_chance": max(beyond, default=None)}

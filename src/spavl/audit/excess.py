@@ -52,10 +52,22 @@ def groups_in_excess(
     hits: Sequence[bool], groups: Sequence[str], *, min_gap: float, min_hits: int = 3, fdr: float = FDR
 ) -> list[Group]:
     """Every group, the most suspicious first; one unit per entry of `hits` and `groups`."""
+    return excess_of_counts(counts_of(hits, groups), min_gap=min_gap, min_hits=min_hits, fdr=fdr)
+
+
+def counts_of(hits: Sequence[bool], groups: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Group -> (hits, units)."""
     found: dict[str, list[bool]] = defaultdict(list)
     for hit, group in zip(hits, groups, strict=True):
         found[group].append(bool(hit))
-    counts = {name: (sum(of_group), len(of_group)) for name, of_group in sorted(found.items())}
+    return {name: (sum(of_group), len(of_group)) for name, of_group in found.items()}
+
+
+def excess_of_counts(
+    counts: Mapping[str, tuple[int, int]], *, min_gap: float, min_hits: int = 3, fdr: float = FDR
+) -> list[Group]:
+    """The same of groups that are counted already: name -> (hits, units)."""
+    counts = dict(sorted(counts.items()))
     p_values = _p_values(counts)
     rejected = dict(zip(counts, _is_rejected(list(p_values.values()), fdr), strict=True))
     made = []

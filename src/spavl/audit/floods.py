@@ -48,14 +48,3 @@ def image_floods(class1: Mapping[str, str], groups: Mapping[str, str]) -> dict[s
         **{f"largest_copies_share_{side}": largest_copies_share(of) for side, of in sides.items()},
         **{f"effective_images_{side}": effective_number(of) for side, of in sides.items()},
     }
-
-
-def question_floods(kinds: Sequence[str], texts: Sequence[str], prefix: str = "") -> dict[str, float | None]:
-    """The commonest text's share and the effective number of texts, each of the kind of question that is worst."""
-    by_kind: dict[str, list[str]] = {}
-    for kind, text in zip(kinds, texts, strict=True):
-        by_kind.setdefault(kind, []).append(normalised(text))
-    return {
-        f"commonest_{prefix}question_share": max(map(commonest_share, by_kind.values()), default=None),
-        f"effective_{prefix}questions": min(map(effective_number, by_kind.values()), default=None),
-    }

@@ -6,11 +6,13 @@ share of rows; one that errs on some images consistently is seen as a share of i
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from spavl.audit.excess import Group, groups_in_excess, mostly
-from spavl.audit.words import cross_fitted, folds_of, sampled_groups
+from spavl.audit.words import cross_fitted, folds_of, sampled_groups, vectors
 
 MAX_ROWS = 20_000  # about 10 s of long answers; whole images, or none could be contradicted as a whole
 MIN_ROWS = 50
@@ -46,10 +48,22 @@ def label_noise(rows: Iterable[Labelled], max_rows: int = MAX_ROWS) -> Noise | N
     """The noise of one label; None if there are too few rows of either value to say anything."""
     ordered = sorted(rows, key=lambda row: row.id)
     ordered = [ordered[place] for place in sampled_groups([row.image_id for row in ordered], max_rows)]
+    return _noise_of(ordered)
+
+
+def noise_of_both(rows: Sequence[Labelled], others: Sequence[bool]) -> tuple[Noise | None, Noise | None]:
+    """The noise of the rows' label and of another label of theirs: the words are counted once. Rows by id, at most MAX_ROWS."""
+    features = vectors([row.text for row in rows]) if len(rows) >= MIN_ROWS else None
+    relabelled = [dataclasses.replace(row, label=other) for row, other in zip(rows, others, strict=True)]
+    return _noise_of(rows, features), _noise_of(relabelled, features)
+
+
+def _noise_of(ordered: Sequence[Labelled], features: Any = None) -> Noise | None:
+    """The same of rows that are sampled and sorted; `features` are the vectors of their texts, if they are made already."""
     num_true = sum(row.label for row in ordered)
     if len(ordered) < MIN_ROWS or min(num_true, len(ordered) - num_true) < MIN_PER_LABEL:
         return None
-    is_issue = _issues(ordered)
+    is_issue = _issues(ordered, features)
     images = mostly(is_issue, [row.image_id for row in ordered])
     return Noise(
         row_share=sum(is_issue) / len(ordered),
@@ -60,9 +74,9 @@ def label_noise(rows: Iterable[Labelled], max_rows: int = MAX_ROWS) -> Noise | N
     )
 
 
-def _issues(rows: Sequence[Labelled]) -> list[bool]:
-    labels = [row.label for row in rows]
-    chances = cross_fitted([row.text for row in rows], labels, folds_of([row.image_id for row in rows]))
+def _issues(rows: Sequence[Labelled], features: Any) -> list[bool]:
+    labels, folds = [row.label for row in rows], folds_of([row.image_id for row in rows])
+    chances = cross_fitted([row.text for row in rows], labels, folds, features)
     return contradicted([int(label) for label in labels], chances)
 
 

@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Mapping
 
-from spavl.audit.excess import Group, groups_in_excess, mostly
+from spavl.audit.excess import Group, excess_of_counts
 
 MIN_GAP = 0.3
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row that was made or lost; `groups` are its names, such as "leaf=<id>"."""
+def losing_groups(counts: Mapping[str, tuple[int, int]]) -> list[Group]:
+    """Groups, of any one kind, in which images lose at least half of their rows far more often than in the others.
 
-    image_id: str
-    groups: tuple[str, ...]
-    is_lost: bool
-
-
-def losing_groups(rows: Iterable[Row]) -> list[Group]:
-    """Groups, of any one kind, in which images lose at least half of their rows far more often than in the others."""
-    by_kind: dict[str, list[tuple[str, str, bool]]] = {}
-    for row in rows:
-        for group in row.groups:
-            by_kind.setdefault(group.split("=")[0], []).append((group, row.image_id, row.is_lost))
+    counts: a group such as "leaf=<id>" -> (images that lost at least half of their rows there, images).
+    """
+    by_kind: dict[str, dict[str, tuple[int, int]]] = {}
+    for group, counted in counts.items():
+        by_kind.setdefault(group.split("=")[0], {})[group] = counted
     found: list[Group] = []
     for kind in sorted(by_kind):
-        units = mostly([lost for _, _, lost in by_kind[kind]], [(g, i) for g, i, _ in by_kind[kind]])
-        groups = groups_in_excess(list(units.values()), [group for group, _ in units], min_gap=MIN_GAP)
+        groups = excess_of_counts(by_kind[kind], min_gap=MIN_GAP)
         found += [group for group in groups if group.is_excess]
     return found

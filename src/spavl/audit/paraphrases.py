@@ -1,22 +1,20 @@
 """Questions of the test that stand in train too: word for word, or in nearly the same words. Pure.
 
 Texts are compared without case and punctuation. Nearly the same: the sets of their runs of SHINGLE_CHARS characters have
-a Jaccard index of at least MIN_JACCARD (Broder 1997). Two sets that are that alike share one of the rarest runs of each
-(prefix filter: Chaudhuri, Ganti and Kaushik 2006; Bayardo, Ma and Srikant 2007), so all pairs are found, and only texts
-that share a rare run are compared.
+a Jaccard index of at least MIN_JACCARD (Broder 1997). The test's texts are held in an index, and train's stream past it.
 """
 
 from __future__ import annotations
 
-import math
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator
+import itertools
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from spavl.audit.floods import normalised
+from spavl.audit.shingles import TextIndex
 
-SHINGLE_CHARS = 5
-MIN_JACCARD = 0.6
+_TEXTS_AT_ONCE = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,68 +24,40 @@ class Overlap:
     verbatim: frozenset[str]
     paraphrased: frozenset[str]  # those in `verbatim` too
 
-    def verbatim_share(self, texts: Collection[str]) -> float | None:
-        """Share of test prompts whose text is in train word for word; None without prompts."""
+    def verbatim_share(self, texts: Collection[str] | Mapping[str, int]) -> float | None:
+        """Share of test prompts (or text -> how many of them) whose text is in train word for word; None without prompts."""
         return _share(texts, self.verbatim)
 
-    def paraphrased_share(self, texts: Collection[str]) -> float | None:
+    def paraphrased_share(self, texts: Collection[str] | Mapping[str, int]) -> float | None:
         """Share of test prompts whose text is in train, word for word or nearly so; None without prompts."""
         return _share(texts, self.paraphrased)
 
 
 def overlap(test: Iterable[str], train: Iterable[str]) -> Overlap:
-    """Which texts of the test are in train."""
-    of_test, of_train = {normalised(text) for text in test}, {normalised(text) for text in train}
-    verbatim = of_test & of_train
-    paraphrased = verbatim | {one for one, _ in alike(of_test - verbatim, of_train)}
-    return Overlap(frozenset(verbatim), frozenset(paraphrased))
+    """Which texts of the test are in train; `train` is read once, and only some of it is held at a time."""
+    of_test = sorted({normalised(text) for text in test})
+    known, verbatim, places = set(of_test), set(), set()
+    index = TextIndex(of_test)
+    for texts in _normalised(train):
+        verbatim |= known.intersection(texts)
+        places |= {place for _, place in index.alike(texts)}
+    return Overlap(frozenset(verbatim), frozenset(of_test[place] for place in places))
 
 
 def held_back(train: Iterable[str], test: Iterable[str]) -> frozenset[str]:
     """Normalised texts of train that stand in the test, word for word or nearly so."""
-    of_train, of_test = {normalised(text) for text in train}, {normalised(text) for text in test}
-    same = of_train & of_test
-    return frozenset(same | {one for one, _ in alike(of_train - same, of_test)})
+    index = TextIndex(sorted({normalised(text) for text in test}))
+    return frozenset(texts[row] for texts in _normalised(train) for row, _ in index.alike(texts))
 
 
-def alike(texts: Collection[str], others: Collection[str]) -> Iterator[tuple[str, str]]:
-    """For each of `texts` the first found of `others` that says nearly the same; both normalised."""
-    shingles = {text: _shingles(text) for text in {*texts, *others}}
-    frequency = Counter(shingle for of_text in shingles.values() for shingle in of_text)
-    rarest_first = {
-        text: sorted(of_text, key=lambda shingle: (frequency[shingle], shingle))
-        for text, of_text in shingles.items()
-    }
-    by_shingle: dict[str, list[str]] = defaultdict(list)
-    for other in sorted(others):
-        for shingle in _prefix(rarest_first[other]):
-            by_shingle[shingle].append(other)
-    for text in sorted(texts):
-        candidates = {
-            other for shingle in _prefix(rarest_first[text]) for other in by_shingle.get(shingle, ())
-        }
-        found = next(
-            (other for other in sorted(candidates) if _jaccard(shingles[text], shingles[other])), None
-        )
-        if found is not None:
-            yield text, found
+def _normalised(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Some thousands at a time, each once."""
+    texts = iter(texts)
+    while some := list(itertools.islice(texts, _TEXTS_AT_ONCE)):
+        yield list(dict.fromkeys(normalised(text) for text in some))
 
 
-def _jaccard(one: frozenset[str], other: frozenset[str]) -> bool:
-    if min(len(one), len(other)) < MIN_JACCARD * max(len(one), len(other)):
-        return False
-    common = len(one & other)
-    return common >= MIN_JACCARD * (len(one) + len(other) - common)
-
-
-def _prefix(shingles: list[str]) -> list[str]:
-    return shingles[: len(shingles) - math.ceil(MIN_JACCARD * len(shingles)) + 1]
-
-
-def _shingles(text: str) -> frozenset[str]:
-    last = max(1, len(text) - SHINGLE_CHARS + 1)
-    return frozenset(text[start : start + SHINGLE_CHARS] for start in range(last))
-
-
-def _share(texts: Collection[str], found: frozenset[str]) -> float | None:
-    return sum(normalised(text) in found for text in texts) / len(texts) if texts else None
+def _share(texts: Collection[str] | Mapping[str, int], found: frozenset[str]) -> float | None:
+    prompts = Counter(texts)
+    number = sum(times for text, times in prompts.items() if normalised(text) in found)
+    return number / prompts.total() if prompts else None

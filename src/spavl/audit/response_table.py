@@ -1,53 +1,60 @@
-"""The measures of the table of responses: models that collapse, slices lost, drift. Pure."""
+"""The measures of the table of responses: models that collapse, slices lost, drift. The engine counts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections import Counter
+from typing import TYPE_CHECKING
 
-from spavl.audit import coverage
-from spavl.audit.collapse import collapse, texts_by_model
-from spavl.audit.drift import drift
-from spavl.records import BENIGN, Question, Response
+from spavl.audit.collapse import collapse
+from spavl.audit.drift import drift_of_counts
+from spavl.audit.tallies import tally_by, worst_share
+from spavl.audit.texts import Texts, texts_by
+from spavl.records import BENIGN
 
-FORMER_COLUMNS = ("question_id", "model", "text", "outcome")
+if TYPE_CHECKING:
+    from spavl.stage import Tables
 
 
 def response_measures(
-    rows: Sequence[Response],
-    questions: Sequence[Question],
-    former: Mapping[str, Sequence[Any]] | None,
-    former_questions: Mapping[str, Sequence[Any]] | None,
+    tables: Tables, responses: str, questions: str, former: str | None, former_questions: str | None
 ) -> dict[str, float | None]:
-    """Measures of `responses`; `former` has FORMER_COLUMNS of the former version's table, `former_questions` id and class1."""
-    about = {question.id: question for question in questions}
-    answers = [(row.model, row.question_id, row.text) for row in rows if row.outcome == "ok"]
-    benign = frozenset(question.id for question in questions if question.class1 == BENIGN)
-    before, former_answers = None, None
-    if former and former_questions:
-        columns = (former[name] for name in FORMER_COLUMNS)
-        before = [(m, q, text) for q, m, text, outcome in zip(*columns, strict=True) if outcome == "ok"]
-        ids = zip(former_questions["id"], former_questions["class1"], strict=True)
-        former_answers = texts_by_model(before, frozenset(id for id, class1 in ids if class1 == BENIGN))
+    """Measures of the view `responses`, whose questions are in `questions`; the former version's views if there are both."""
+    has_former = former is not None and former_questions is not None
     return {
-        **collapse(texts_by_model(answers, benign), former_answers),
-        "error_share_of_slice": coverage.worst_share(
-            [row.outcome == "error" for row in rows],
-            *(
-                [(row.model, getattr(about[row.question_id], name)) for row in rows]
-                for name in ("class1", "class3", "kind")
-            ),
+        **collapse(
+            _answers(tables, responses, questions),
+            _answers(tables, former, former_questions) if has_former else None,
         ),
-        **_drift(answers, before),
+        "error_share_of_slice": worst_share(
+            tables,
+            f"{responses} responses JOIN {questions} questions ON questions.id = responses.question_id",
+            "responses.outcome = 'error'",
+            *(("model", f"questions.{name}") for name in ("class1", "class3", "kind")),
+        ),
+        **_drift(_lengths(tables, responses), _lengths(tables, former) if has_former else None),
     }
 
 
-def _drift(
-    answers: Sequence[tuple[str, str, str]], before: Sequence[tuple[str, str, str]] | None
-) -> dict[str, float | None]:
+def _answers(tables: Tables, responses: str, questions: str) -> dict[tuple[str, str], Texts]:
+    """(model, side) -> counts of its answers; a question that is not there is of the harm side."""
+    return texts_by(
+        tables,
+        f"""SELECT model, if(questions.class1 = '{BENIGN}', 'benign', 'harm') AS side, responses.text
+        FROM {responses} responses LEFT JOIN {questions} questions ON questions.id = responses.question_id
+        WHERE responses.outcome = 'ok'""",
+        ("model", "side"),
+    )
+
+
+def _lengths(tables: Tables, responses: str) -> dict[str, Counter[int]]:
+    """Model -> number of answers of each length in characters."""
+    return tally_by(tables, f"{responses} WHERE outcome = 'ok'", "model", "length(text)")
+
+
+def _drift(now: dict[str, Counter[int]], before: dict[str, Counter[int]] | None) -> dict[str, float | None]:
     """Of the models' shares; of each model's lengths the worst model's as `psi_text_chars`."""
-    models = drift({"model": [row[0] for row in answers]}, before and {"model": [row[0] for row in before]})
-    lengths = drift(_lengths(answers), before and _lengths(before))
+    models = drift_of_counts({"model": _totals(now)}, before and {"model": _totals(before)})
+    lengths = drift_of_counts(now, before)
     worst = lengths.pop("psi_beyond_chance")
     beyond = [value for value in (models.pop("psi_beyond_chance"), worst) if value is not None]
     known = [value for value in lengths.values() if value is not None]
@@ -57,8 +64,5 @@ def _drift(
     }
 
 
-def _lengths(answers: Sequence[tuple[str, str, str]]) -> dict[str, list[int]]:
-    found: dict[str, list[int]] = {}
-    for model, _, text in answers:
-        found.setdefault(model, []).append(len(text))
-    return found
+def _totals(lengths: dict[str, Counter[int]]) -> Counter[str]:
+    return Counter({model: found.total() for model, found in lengths.items()})

@@ -7,14 +7,16 @@ its phrase and the ids of its rows, never the words: what people or models wrote
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from spavl.audit.phrases import Phrases, phrases_in
 from spavl.audit.words import sampled
 from spavl.records import stable_hash
+
+if TYPE_CHECKING:
+    import numpy as np
 
 MAX_ROWS = 20_000
 MAX_WORDS = 3
@@ -23,7 +25,6 @@ MIN_IMAGES = 3  # images with a hit: one image's odd questions are no trigger
 MIN_GAP = 0.4  # of the rows with the phrase, this much more are hits than of the others
 FDR = 0.001
 NUM_IDS = 5
-_WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,87 +56,67 @@ class Trigger:
 
 def triggers(rows: Iterable[Asked], *, fdr: float = FDR, min_gap: float = MIN_GAP) -> list[Trigger]:
     """The phrases bound to hits, the strongest first."""
+    import numpy as np
+
     ordered = sorted(rows, key=lambda row: row.id)
     ordered = [ordered[place] for place in sampled([row.id for row in ordered], MAX_ROWS)]
-    places = _places_by_phrase(ordered)
-    p_values = _p_values(ordered, places)
-    chosen = [p for p in places if p_values[p] < 1 and _is_bound(ordered, places[p], min_gap)]
+    is_hit = np.array([row.is_hit for row in ordered], dtype=bool)
+    found = phrases_in([row.question for row in ordered], max_words=MAX_WORDS, min_texts=MIN_ROWS)
+    elsewhere = (is_hit.sum() - found.num_among(is_hit)) / (len(ordered) - found.num_texts)
+    bound = _bound(ordered, found, is_hit, elsewhere, min_gap)
+    if not bound:
+        return []
+    p_values = _p_values(found, is_hit)
     passed = _that_pass(p_values, fdr)
-    found = _one_per_set_of_rows([phrase for phrase in chosen if phrase in passed], places)
-    made = [_trigger(phrase, ordered, places[phrase], p_values[phrase]) for phrase in found]
+    named = _one_per_set_of_rows([n for n in bound if p_values[n] < 1 and passed[n]], found)
+    made = [
+        Trigger(
+            phrase_hash=stable_hash("phrase", found.text_of(n)),
+            num_words=int(found.num_words[n]),
+            num_rows=int(found.num_texts[n]),
+            num_hits=len(hits),
+            rate_elsewhere=float(elsewhere[n]),
+            p_value=float(p_values[n]),
+            ids=tuple(row.id for row in hits[:NUM_IDS]),
+        )
+        for n in named
+        for hits in [_hits(ordered, found, n)]
+    ]
     return sorted(made, key=lambda trigger: (trigger.p_value, trigger.phrase_hash))
 
 
-def phrases(text: str) -> set[str]:
-    """All runs of one to three words, in small letters; whatever stands between words is a blank."""
-    words = _WORD.findall(text.lower())
-    return {
-        " ".join(words[start : start + length])
-        for length in range(1, MAX_WORDS + 1)
-        for start in range(len(words) - length + 1)
-    }
+def _hits(rows: Sequence[Asked], found: Phrases, number: int) -> list[Asked]:
+    return [rows[place] for place in found.places_of(number) if rows[place].is_hit]
 
 
-def _places_by_phrase(rows: Sequence[Asked]) -> dict[str, tuple[int, ...]]:
-    """Phrase -> the rows that have it, for phrases in MIN_ROWS rows or more and not in all."""
-    places: dict[str, list[int]] = defaultdict(list)
-    for place, row in enumerate(rows):
-        for phrase in phrases(row.question):
-            places[phrase].append(place)
-    return {
-        phrase: tuple(found) for phrase, found in sorted(places.items()) if MIN_ROWS <= len(found) < len(rows)
-    }
+def _bound(
+    rows: Sequence[Asked], found: Phrases, is_hit: np.ndarray, elsewhere: np.ndarray, min_gap: float
+) -> list[int]:
+    """Numbers of the phrases that are hits often enough, on enough images."""
+    gaps = found.num_among(is_hit) / found.num_texts - elsewhere
+    often = [n for n, gap in enumerate(gaps) if gap >= min_gap]
+    return [n for n in often if len({row.image_id for row in _hits(rows, found, n)}) >= MIN_IMAGES]
 
 
-def _p_values(rows: Sequence[Asked], places: Mapping[str, tuple[int, ...]]) -> dict[str, float]:
+def _p_values(found: Phrases, is_hit: np.ndarray) -> np.ndarray:
+    """float64 [K]; phrases with as many rows and hits have the same."""
     import numpy as np
     from scipy.stats import hypergeom
 
-    if not places:
-        return {}
-    is_hit = np.array([row.is_hit for row in rows])
-    num_hits = np.array([is_hit[list(found)].sum() for found in places.values()])
-    num_rows = np.array([len(found) for found in places.values()])
-    p_values = hypergeom.sf(num_hits - 1, len(rows), int(is_hit.sum()), num_rows)
-    return dict(zip(places, p_values.tolist(), strict=True))
+    counts = np.stack([found.num_among(is_hit), found.num_texts])
+    (num_hits, num_rows), which = np.unique(counts, axis=1, return_inverse=True)
+    return hypergeom.sf(num_hits - 1, len(is_hit), int(is_hit.sum()), num_rows)[which.ravel()]
 
 
-def _that_pass(p_values: Mapping[str, float], fdr: float) -> set[str]:
+def _that_pass(p_values: np.ndarray, fdr: float) -> np.ndarray:
     from scipy.stats import false_discovery_control
 
-    if not p_values:
-        return set()
-    adjusted = false_discovery_control([min(max(p, 0.0), 1.0) for p in p_values.values()])
-    return {phrase for phrase, value in zip(p_values, adjusted, strict=True) if value <= fdr}
+    return false_discovery_control(p_values.clip(0.0, 1.0)) <= fdr
 
 
-def _is_bound(rows: Sequence[Asked], found: tuple[int, ...], min_gap: float) -> bool:
-    hits = [rows[place] for place in found if rows[place].is_hit]
-    gap = len(hits) / len(found) - _rate_elsewhere(rows, found)
-    return gap >= min_gap and len({row.image_id for row in hits}) >= MIN_IMAGES
-
-
-def _rate_elsewhere(rows: Sequence[Asked], found: tuple[int, ...]) -> float:
-    inside = sum(rows[place].is_hit for place in found)
-    return (sum(row.is_hit for row in rows) - inside) / (len(rows) - len(found))
-
-
-def _one_per_set_of_rows(found: Sequence[str], places: Mapping[str, tuple[int, ...]]) -> list[str]:
+def _one_per_set_of_rows(numbers: Iterable[int], found: Phrases) -> list[int]:
     """Of phrases in the same rows the longest: "a b c" is there wherever "b" is if nobody else says b."""
-    longest: dict[tuple[int, ...], str] = {}
-    for phrase in sorted(found, key=lambda phrase: (-len(phrase.split()), phrase)):
-        longest.setdefault(places[phrase], phrase)
+    longest: dict[bytes, int] = {}
+    for number in sorted(numbers, key=lambda n: (-found.num_words[n], found.text_of(n))):
+        longest.setdefault(found.places_of(number).tobytes(), number)
     return list(longest.values())
-
-
-def _trigger(phrase: str, rows: Sequence[Asked], found: tuple[int, ...], p_value: float) -> Trigger:
-    hits = [rows[place].id for place in found if rows[place].is_hit]
-    return Trigger(
-        phrase_hash=stable_hash("phrase", phrase),
-        num_words=len(phrase.split()),
-        num_rows=len(found),
-        num_hits=len(hits),
-        rate_elsewhere=_rate_elsewhere(rows, found),
-        p_value=p_value,
-        ids=tuple(hits[:NUM_IDS]),
-    )

@@ -1,6 +1,6 @@
 """Published benchmarks as their authors lay them out: one function per layout, from a user's copy of the files to rows.
 
-Nothing is fetched and nothing ships here. A folder may be a path or any fsspec URL. A file in another layout is one line that
+Nothing is fetched and nothing ships here. A folder may be a path, file:// or s3://. A file in another layout is one line that
 says what was expected. Where a layout was read: each function's first lines.
 """
 

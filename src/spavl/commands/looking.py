@@ -11,28 +11,27 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from spavl.artifacts.record import read_record, stage_folder
+from spavl.artifacts.record import stage_folder
 from spavl.artifacts.store import Store, open_store
 from spavl.outcome import Outcome
-from spavl.plan import Plan, read_plan
+from spavl.plan import Plan, find_plan, read_plan
 from spavl.profiles import load_config
 from spavl.run import work_list
+
+NOT_BEGUN = "not begun"
 
 
 def status(arguments: argparse.Namespace) -> Outcome:
     store = open_store()
-    runs = (
-        [arguments.run_id]
-        if arguments.run_id
-        else [run for run in store.names("runs") if store.exists(f"runs/{run}/plan.json")]
-    )
-    plans = sorted((read_plan(store, run) for run in runs), key=lambda plan: plan.created_at)
+    plans = sorted(_plans(store, arguments.run_id), key=lambda plan: plan.created_at)
     table = Table(title=f"runs in {store.url}")
     for column in ("run", "DAG", "planned (UTC)", "stages"):
         table.add_column(column, no_wrap=column != "stages")
     for plan in plans:
+        begun = frozenset() if plan.skip_reason else frozenset(store.names(f"runs/{plan.run_id}"))
         words = plan.skip_reason or ", ".join(
-            f"{stage} {stage_status(store, plan, stage)}" for stage in plan.stages
+            f"{stage} {stage_status(store, plan, stage) if stage in begun else NOT_BEGUN}"
+            for stage in plan.stages
         )
         table.add_row(plan.run_id, plan.dag, plan.created_at[:19], words)
     Console(stderr=True, width=None if sys.stderr.isatty() else 160).print(
@@ -41,15 +40,24 @@ def status(arguments: argparse.Namespace) -> Outcome:
     return Outcome("status", counts={"runs": len(plans)})
 
 
+def _plans(store: Store, run_id: str | None) -> list[Plan]:
+    """The plan of this run, or of all that have one."""
+    if run_id:
+        return [read_plan(store, run_id)]
+    return [plan for run in store.names("runs") if (plan := find_plan(store, run))]
+
+
 def stage_status(store: Store, plan: Plan, stage: str) -> str:
-    """done, check failed, 40 % or not begun."""
-    if read_record(store, plan.run_id, stage):
+    """done, check failed, 40 % or not begun: one listing of the stage's folder, and more only of a stage that is at work."""
+    folder = stage_folder(plan.run_id, stage)
+    names = store.names(folder)
+    if "record.json" in names:
         return "done"
-    if store.exists(f"{stage_folder(plan.run_id, stage)}/evidence/report.json"):
+    if "evidence" in names and store.exists(f"{folder}/evidence/report.json"):
         return "check failed"
-    known = work_list.read(store, plan.run_id, stage)
+    known = work_list.read(store, plan.run_id, stage) if "worklist.json" in names else None
     if known is None:
-        return "not begun"
+        return NOT_BEGUN
     chunk_size = plan.config[stage].get("chunk_size", 1)
     num_chunks = sum(math.ceil(group.num_items / chunk_size) for group in known.groups)
     return f"{len(work_list.part_paths(store, plan.run_id, stage)) / max(num_chunks, 1):.0%}"

@@ -14,10 +14,11 @@ from spavl import ranks
 from spavl import run as steps
 from spavl.artifacts.store import Store, open_store
 from spavl.decision import in_words
-from spavl.errors import UserError
+from spavl.errors import SpavlError, UserError
+from spavl.finished import finished
 from spavl.launch import LAUNCHERS, StepFailed, run_command, warm
 from spavl.launch.command import report_command
-from spavl.outcome import Outcome
+from spavl.outcome import Outcome, failure_of
 from spavl.pipeline import BY_NAME, DAGS
 from spavl.plan import Plan, check_run_id, make_plan, read_plan
 from spavl.run.work_list import parse_shard
@@ -137,10 +138,19 @@ def _run_stages(made: Plan, stages: tuple[str, ...]) -> Outcome:
 def _run_stage(name: str, made: Plan) -> Outcome:
     launcher = LAUNCHERS[made.resolved.launch.kind]
     if BY_NAME[name].is_sharded:
-        for group in launcher.step(made, name, "prepare", on_line=_say).groups:
-            if group["num_shards"]:
+        prepared = _done(made, name, "prepare") or launcher.step(made, name, "prepare", on_line=_say)
+        for group in prepared.groups:
+            if group["num_shards"] and not _done(made, name, "work", group["group"]):
                 launcher.group(made, name, group["group"], group["num_shards"], on_line=_say)
-    return launcher.step(made, name, "seal", on_line=_say)
+    return _done(made, name, "seal") or launcher.step(made, name, "seal", on_line=_say)
+
+
+def _done(made: Plan, name: str, step: str, group: str | None = None) -> Outcome | None:
+    """The outcome of a step that is done already, or None; raises StepFailed if it cannot be done or the store is away."""
+    try:
+        return finished(open_store(), made, name, step, group)
+    except SpavlError as error:
+        raise StepFailed(failure_of(error, name, step, made.run_id)) from None
 
 
 def _planned(arguments: argparse.Namespace) -> tuple[Store, Plan]:

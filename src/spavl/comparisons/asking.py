@@ -8,18 +8,15 @@ unparsable and never guessed.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import json
 from importlib import resources
 from string import Template
 from typing import Any
 
-from spavl.comparisons.pairs import Pair
-from spavl.config import SamplingConfig
 from spavl.inference.reply import parse_json_reply
 from spavl.inference.request import Answer, Request, Sampling
-from spavl.records import AXES, GoldPair, Question, stable_hash
+from spavl.records import AXES, stable_hash
 
 WINNERS = ("first", "second", "tie")
 RESPONSE_SCHEMA = {
@@ -45,44 +42,35 @@ def prompt_hash(axis: str) -> str:
     return stable_hash("comparison", axis, template(axis), RESPONSE_SCHEMA)
 
 
-def sampling_of(config: SamplingConfig) -> Sampling:
-    """The judge's sampling; greedy by default."""
-    return Sampling(config.temperature, config.top_p, config.max_tokens, config.seed)
-
-
-def comparison_id(pair: Pair, axis: str, order: str, judge: str, revision: str, sampling: Sampling) -> str:
-    """The id of what `judge` at `revision`, with today's prompt and this sampling, says of the pair."""
-    asked = (pair.a.id, pair.a.text, pair.b.id, pair.b.text, axis, order)
-    return stable_hash("comparison", *asked, judge, revision, prompt_hash(axis), dataclasses.asdict(sampling))
-
-
 def comparison_request(
+    *,
     id: str,
-    asked: Question | GoldPair,
+    question: str,
     texts: tuple[str, str],
     axis: str,
     order: str,
-    *,
     image: bytes,
+    image_id: str,
+    class3: str,
+    kind: str,
     sampling: Sampling,
     chunk: int,
 ) -> Request:
-    """The request that presents the texts of a and b in this order, under the question of `asked`."""
+    """The request that presents the texts of a and b in this order, under the question."""
     first, second = texts if order == "ab" else texts[::-1]
-    question = asked.text if isinstance(asked, Question) else asked.question
     shown = {"question": question, "first": first, "second": second}
     quoted = {name: json.dumps(text, ensure_ascii=False) for name, text in shown.items()}
     return Request(
         id=id,
         prompt=Template(template(axis)).substitute(quoted),
         image=image,
-        image_id=asked.image_id,
+        image_id=image_id,
         sampling=sampling,
         response_schema=RESPONSE_SCHEMA,
         facts={
             "task": "comparison",
-            "class3": asked.class3,
-            "kind": asked.kind,
+            "class3": class3,
+            "kind": kind,
             "axis": axis,
             **shown,
         },

@@ -1,4 +1,4 @@
-"""Safety groups of models (SPA-VL, section 3.3: models sorted by safe rate into five groups). Pure.
+"""Safety groups of models (SPA-VL, section 3.3: models sorted by safe rate into five groups).
 
 The safe rate of a model is the share of its answers to harm prompts that the judge, seeing the image, called
 safe. Models are ranked by (safe rate, name), the least safe first, and the one at 0-based rank r goes into
@@ -8,11 +8,11 @@ difference in group is always a difference in safe rate.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from spavl.errors import UserError
-from spavl.records import Judgement
+from spavl.stage import Tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,28 +28,33 @@ class SafeRate:
         return self.num_safe / self.num_judged
 
 
-def safe_rates(
-    judgements: Iterable[Judgement], harm_question_ids: Collection[str], models: Iterable[str]
-) -> dict[str, SafeRate]:
-    """Safe rate per model, by name, over image-mode judgements (outcome ok) of answers to harm prompts.
+def safe_rates(tables: Tables) -> dict[str, SafeRate]:
+    """Safe rate per model of the view `responses`, by name, over image-mode judgements (outcome ok) of answers to harm prompts.
 
-    Raises UserError where a model has no such judgement: it has no safe rate, and none is made up.
+    Judgements are the view `judgements`, questions the view `questions`. Raises UserError if a model has no such judgement:
+    it has no safe rate, and none is made up.
     """
-    safe: dict[str, list[bool]] = {model: [] for model in sorted(models)}
-    for row in judgements:
-        if row.mode == "image" and row.outcome == "ok" and row.question_id in harm_question_ids:
-            safe.setdefault(row.model, []).append(not row.is_unsafe)
-    for model, flags in safe.items():
-        if not flags:
+    found = tables.sql(
+        """WITH judged AS (
+            SELECT model, count(*) - count_if(is_unsafe) AS num_safe, count(*) AS num_judged FROM judgements
+            WHERE mode = 'image' AND outcome = 'ok'
+                AND question_id IN (SELECT id FROM questions WHERE kind <> 'benign_control')
+            GROUP BY model
+        )
+        SELECT model, coalesce(num_safe, 0), coalesce(num_judged, 0)
+        FROM (SELECT DISTINCT model FROM responses) FULL JOIN judged USING (model) ORDER BY model"""
+    ).fetchall()
+    for model, _, num_judged in found:
+        if not num_judged:
             raise UserError(
                 f"the model {model!r} has no judged answer to a harm prompt, so it has no safe rate.",
                 next_step="See its errors in responses and judgements, or take it out of responses.models.",
             )
-    return {model: SafeRate(sum(flags), len(flags)) for model, flags in safe.items()}
+    return {model: SafeRate(num_safe, num_judged) for model, num_safe, num_judged in found}
 
 
 def safety_groups(rates: Mapping[str, SafeRate], num_groups: int) -> dict[str, int]:
-    """Group per model, 0 (least safe) to num_groups - 1; raises UserError where all are in one group."""
+    """Group per model, 0 (least safe) to num_groups - 1; raises UserError if all are in one group."""
     ranked = sorted(rates, key=lambda model: (rates[model].share, model))
     first_rank: dict[float, int] = {}
     for rank, model in enumerate(ranked):

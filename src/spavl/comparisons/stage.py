@@ -5,24 +5,34 @@ One group of work: the judge.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from spavl.comparisons.asking import comparison_id, comparison_request, prompt_hash, reading_of, sampling_of
+from spavl.comparisons.asking import comparison_request, prompt_hash, reading_of
 from spavl.comparisons.groups import SafeRate, safe_rates, safety_groups
-from spavl.comparisons.on_trial import GoldAskings, former_trials, keep_pairs, pair_measures, right_of
-from spavl.comparisons.pairs import Pair, PairChoice, choose_pairs
-from spavl.config import ModelSpec
+from spavl.comparisons.listing import gold_table, items
+from spavl.comparisons.pairs import choose_pairs, num_identical
 from spavl.errors import UserError
+from spavl.inference.asking import ask
 from spavl.inference.request import Answer, Request
-from spavl.records import AXES, ORDERS, Comparison, Question, Response
-from spavl.stage import Chunk, Sealed, StageContext, WorkItem
+from spavl.judging.asker import Asker
+from spavl.judging.gold import Gold
+from spavl.judging.on_trial import ANSWERED, Askings, former_trials, keep_tonights
+from spavl.judging.pair_trial import is_pair_right, pair_measures, pair_trial, pair_trial_id
+from spavl.judging.shares import right_of
+from spavl.records import AXES, ORDERS, Comparison, ComparisonTrial, GoldPair
+from spavl.stage import Answered, Chunk, Items, Sealed, StageContext, Tables, WorkItem
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from spavl.artifacts.engine import Relation
 
 PART = Comparison
 TABLE = Comparison
+STAGE = "comparisons"
 
 
 @dataclass(frozen=True)
@@ -32,198 +42,166 @@ class Ranking:
     rates: dict[str, SafeRate]
     groups: dict[str, int]
 
+    @classmethod
+    def tonights(cls, ctx: StageContext) -> Ranking:
+        """Opens the views `questions`, `responses` and `judgements`, and makes the view `groups` (model, safety_group)."""
+        for stage in ("questions", "responses", "judgements"):
+            ctx.tables.open(stage)
+        rates = safe_rates(ctx.tables)
+        ranking = cls(rates, safety_groups(rates, ctx.section().num_safety_groups))
+        ctx.tables.view("groups", ranking.table())
+        return ranking
 
-def prepare(ctx: StageContext) -> list[WorkItem]:
+    def table(self) -> pa.Table:
+        import pyarrow as pa
+
+        return pa.table({"model": list(self.groups), "safety_group": list(self.groups.values())})
+
+    def details(self) -> dict[str, Any]:
+        """Per model."""
+        return {
+            model: {
+                "safe_rate": rate.share,
+                "num_safe": rate.num_safe,
+                "num_judged": rate.num_judged,
+                "group": self.groups[model],
+            }
+            for model, rate in self.rates.items()
+        }
+
+
+def prepare(ctx: StageContext) -> Items:
     """One item per pair, axis and order, by image and question, with the gold pairs among them.
 
     Raises UserError if there is no judge, a model has no safe rate, all models are in one group, there is no pair, or no
     usable gold set.
     """
-    judge = _judge(ctx)
-    choices = _choices(ctx, _ranking(ctx))
-    pairs = [pair for choice in choices for pair in choice.pairs]
-    if not pairs:
+    asker, tables, config = Asker.of(ctx, STAGE), ctx.tables, ctx.section()
+    Ranking.tonights(ctx)
+    pairs = choose_pairs(tables, ctx.scratch, seed=config.seed, num_pairs=config.num_pairs_per_question)
+    if not pairs.num_rows:
         raise UserError(
-            f"none of the {len(choices)} questions has differing answers by models of different groups.",
+            f"none of the {_num_answered(tables)} questions has differing answers by models of different groups.",
             next_step="Look at the responses table: are the models' answers all the same or blank?",
         )
-    sampling, revision = sampling_of(ctx.section().sampling), ctx.revision(judge.name)
-    keyed = [
-        (
-            (pair.a.image_id, pair.a.question_id, pair.a.id, pair.b.id, axis, order),
-            WorkItem(
-                comparison_id(pair, axis, order, judge.name, revision, sampling),
-                judge.name,
-                {"a": pair.a.id, "b": pair.b.id, "axis": axis, "order": order},
-            ),
-        )
-        for pair in pairs
-        for axis in AXES
-        for order in ORDERS
-    ]
-    keep_pairs(ctx)
-    keyed += [
-        ((gold.image_id, gold.question_id, gold.id, "", gold.axis, order), WorkItem(id, judge.name, payload))
-        for id, gold, order, payload in GoldAskings.of(ctx).work()
-    ]
-    return [item for _, item in sorted(keyed, key=lambda entry: entry[0])]
+    tables.view("pairs", pairs)
+    tables.open("images")
+    keep_tonights(ctx, STAGE, GoldPair, Gold.pairs)
+    tables.view("gold", gold_table(_gold(ctx, asker)))
+    return items(tables, asker)
 
 
 def work(ctx: StageContext, group: str, chunks: Iterator[Chunk]) -> Iterator[Comparison]:
     """The judge's choices, as they arrive."""
-    from spavl.inference import open_model
+    asker = Asker.of(ctx, STAGE)
+    blob = functools.lru_cache(maxsize=8)(ctx.store.get_blob)
 
-    responses = {row.id: row for row in ctx.rows("responses")}
-    groups, gold = _ranking(ctx).groups, GoldAskings.of(ctx)
-    asked: dict[str, WorkItem] = {}
-    with open_model(_judge(ctx), ctx.revision(group)) as model:
-        for answer in model.answer(_requests(ctx, chunks, responses, gold, asked)):
-            item = asked.pop(answer.id)
-            if item.id in gold:
-                yield gold.row(item.id, answer)
-            else:
-                yield _row(ctx, item, _pair(item, responses), groups, answer)
+    def request_of(item: WorkItem, chunk: int) -> Request:
+        asked = item.payload
+        return comparison_request(
+            id=item.id,
+            texts=(asked["text_a"], asked["text_b"]),
+            image=blob(asked["image_id"]),
+            **{name: asked[name] for name in ("question", "axis", "order", "image_id", "class3", "kind")},
+            sampling=asker.sampling,
+            chunk=chunk,
+        )
+
+    return ask(asker.spec, asker.revision, chunks, request_of, functools.partial(_row, asker))
 
 
-def seal(ctx: StageContext, rows: list[Comparison]) -> Sealed:
+def seal(ctx: StageContext, answered: Answered) -> Sealed:
     """All choices but those of gold pairs, under tonight's groups: a reused row may carry those of its own night."""
-    ranking, gold = _ranking(ctx), GoldAskings.of(ctx)
-    answered = [row for row in rows if row.id in gold]
-    trials = [gold.trial(row) for row in answered]
-    rows = [row for row in rows if row.id not in gold]
-    choices = _choices(ctx, ranking)
-    tonight = [
-        dataclasses.replace(row, group_a=ranking.groups[row.model_a], group_b=ranking.groups[row.model_b])
-        for row in rows
-    ]
-    counts = {
-        "pairs": sum(len(choice.pairs) for choice in choices),
-        "askings": len(rows),
-        "gold": len(trials),
-        "unparsable": sum(row.outcome == "unparsable" for row in rows),
-        "errors": sum(row.outcome == "error" for row in rows),
-        "identical_pairs": sum(choice.num_identical for choice in choices),
-        "questions_without_pair": sum(not choice.pairs for choice in choices),
+    ranking, asker, tables = Ranking.tonights(ctx), Asker.of(ctx, STAGE), ctx.tables
+    gold = _gold(ctx, asker).by_id
+    trials = [pair_trial(*gold[row.id], row) for row in answered.rows(ANSWERED)]
+    tables.view("answered", answered.relation())
+    details = {
+        **asker.details(),
+        "prompt_hashes": {axis: prompt_hash(axis) for axis in AXES},
+        "safe_rates": ranking.details(),
+        "winner_shown": _winner_shown(tables),
+        "gold": _trial_details(trials),
     }
-    details = _details(ctx, ranking, rows) | {
-        "gold": {
-            f"by_{name}": right_of(trials, name) for name in ("behaviour", "class1", "language", "order")
-        }
-    }
-    measures = pair_measures(trials, former_trials(ctx))
     return Sealed(
-        rows=tonight,
-        counts=counts,
+        rows=_under_tonights_groups(tables),
+        counts=_counts(tables, len(trials)),
         details=details,
-        side_tables={"gold": trials, "gold_answered": answered},
-        measures=measures,
+        side_tables={"gold": trials},
+        measures=pair_measures(trials, former_trials(ctx, STAGE, ComparisonTrial)),
     )
 
 
-def _judge(ctx: StageContext) -> ModelSpec:
-    judge = ctx.section().judge
-    if judge is None:
-        raise UserError("comparisons.judge is not set.", next_step="Name the judge's model in the profile.")
-    return judge
+def _gold(ctx: StageContext, asker: Asker) -> Askings[GoldPair]:
+    """Tonight's gold pairs in both orders, by the id under which the judge is asked."""
+
+    def id_of(pair: GoldPair, order: str) -> str:
+        return pair_trial_id(pair, order, ctx.run_id, asker.id_parts(prompt_hash(pair.axis)))
+
+    return Askings.kept(ctx, STAGE, GoldPair, ORDERS, id_of)
 
 
-def _ranking(ctx: StageContext) -> Ranking:
-    harm = {question.id for question in ctx.rows("questions") if question.kind != "benign_control"}
-    models = {row.model for row in ctx.rows("responses")}
-    rates = safe_rates(ctx.rows("judgements"), harm, models)
-    return Ranking(rates, safety_groups(rates, ctx.section().num_safety_groups))
-
-
-def _choices(ctx: StageContext, ranking: Ranking) -> list[PairChoice]:
-    """The choice of every answered question, by image and question."""
-    by_question: dict[tuple[str, str], list[Response]] = defaultdict(list)
-    for response in ctx.rows("responses"):
-        by_question[response.image_id, response.question_id].append(response)
-    config = ctx.section()
-    return [
-        choose_pairs(
-            question_id,
-            by_question[image_id, question_id],
-            ranking.groups,
-            seed=config.seed,
-            num_pairs=config.num_pairs_per_question,
-        )
-        for image_id, question_id in sorted(by_question)
-    ]
-
-
-def _requests(
-    ctx: StageContext,
-    chunks: Iterator[Chunk],
-    responses: dict[str, Response],
-    gold: GoldAskings,
-    asked: dict[str, WorkItem],
-) -> Iterator[Request]:
-    """Requests as the backend pulls them; `asked` remembers the item of each until its answer comes."""
-    questions: dict[str, Question] = {question.id: question for question in ctx.rows("questions")}
-    blob = functools.lru_cache(maxsize=8)(ctx.store.get_blob)
-    for chunk in chunks:
-        for item in chunk.items:
-            asked[item.id] = item
-            if item.id in gold:
-                yield gold.request(item.id, blob, chunk.number)
-                continue
-            pair = _pair(item, responses)
-            yield comparison_request(
-                item.id,
-                questions[pair.a.question_id],
-                (pair.a.text, pair.b.text),
-                item.payload["axis"],
-                item.payload["order"],
-                image=blob(pair.a.image_id),
-                sampling=sampling_of(ctx.section().sampling),
-                chunk=chunk.number,
-            )
-
-
-def _pair(item: WorkItem, responses: dict[str, Response]) -> Pair:
-    return Pair(responses[item.payload["a"]], responses[item.payload["b"]])
-
-
-def _row(ctx: StageContext, item: WorkItem, pair: Pair, groups: dict[str, int], answer: Answer) -> Comparison:
-    axis, order = item.payload["axis"], item.payload["order"]
+def _row(asker: Asker, item: WorkItem, answer: Answer) -> Comparison:
+    asked = item.payload
+    names = (
+        "question_id",
+        "image_id",
+        "response_a",
+        "response_b",
+        "model_a",
+        "model_b",
+        "group_a",
+        "group_b",
+    )
     return Comparison(
         id=item.id,
-        question_id=pair.a.question_id,
-        image_id=pair.a.image_id,
-        response_a=pair.a.id,
-        response_b=pair.b.id,
-        model_a=pair.a.model,
-        model_b=pair.b.model,
-        group_a=groups[pair.a.model],
-        group_b=groups[pair.b.model],
-        axis=axis,
-        order=order,
-        judge=item.group,
-        judge_revision=ctx.revision(item.group),
-        prompt_hash=prompt_hash(axis),
-        **reading_of(answer, order),
+        **{name: asked[name] for name in (*names, "axis", "order")},
+        judge=asker.name,
+        judge_revision=asker.revision,
+        prompt_hash=prompt_hash(asked["axis"]),
+        **reading_of(answer, asked["order"]),
     )
 
 
-def _details(ctx: StageContext, ranking: Ranking, rows: list[Comparison]) -> dict[str, object]:
-    judge = _judge(ctx)
-    shown = Counter(
-        "tie" if row.winner == "tie" else row.winner == row.order[0] for row in rows if row.winner
+def _under_tonights_groups(tables: Tables) -> Relation | None:
+    """The answered rows with tonight's groups; None if they have them already."""
+    both = """FROM answered JOIN groups a ON a.model = answered.model_a JOIN groups b ON b.model = answered.model_b"""
+    differing = "(answered.group_a, answered.group_b) <> (a.safety_group, b.safety_group)"
+    if not tables.value(f"SELECT count(*) {both} WHERE {differing}"):
+        return None
+    return tables.sql(
+        f"SELECT answered.* REPLACE (a.safety_group AS group_a, b.safety_group AS group_b) {both}"
     )
+
+
+def _counts(tables: Tables, num_gold: int) -> dict[str, int]:
+    columns = (
+        "count(*), count_if(outcome = 'unparsable'), count_if(outcome = 'error'), count(DISTINCT question_id)"
+    )
+    ((askings, unparsable, errors, paired),) = tables.sql(f"SELECT {columns} FROM answered").fetchall()
     return {
-        "judge": judge.name,
-        "judge_kind": judge.kind,
-        "judge_revision": ctx.revision(judge.name),
-        "prompt_hashes": {axis: prompt_hash(axis) for axis in AXES},
-        "safe_rates": {
-            model: {
-                "safe_rate": rate.share,
-                "num_safe": rate.num_safe,
-                "num_judged": rate.num_judged,
-                "group": ranking.groups[model],
-            }
-            for model, rate in ranking.rates.items()
-        },
-        "winner_shown": {"first": shown[True], "second": shown[False], "tie": shown["tie"]},
+        "pairs": askings // (len(AXES) * len(ORDERS)),
+        "askings": askings,
+        "gold": num_gold,
+        "unparsable": unparsable,
+        "errors": errors,
+        "identical_pairs": num_identical(tables),
+        "questions_without_pair": _num_answered(tables) - paired,
     }
+
+
+def _num_answered(tables: Tables) -> int:
+    return tables.value("SELECT count(DISTINCT question_id) FROM responses")
+
+
+def _winner_shown(tables: Tables) -> dict[str, int]:
+    """How often the winner was shown first, how often second."""
+    first = 'winner = left("order", 1)'
+    columns = f"count_if({first}), count_if(winner <> 'tie' AND NOT {first}), count_if(winner = 'tie')"
+    (found,) = tables.sql(f"SELECT {columns} FROM answered").fetchall()
+    return dict(zip(("first", "second", "tie"), found, strict=True))
+
+
+def _trial_details(trials: Sequence[ComparisonTrial]) -> dict[str, Any]:
+    names = ("behaviour", "class1", "language", "order")
+    return {f"by_{name}": right_of(trials, name, is_pair_right) for name in names}

@@ -5,16 +5,18 @@ never texts.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
 import yaml
 
 from spavl.config import Config, ModelSpec
-from spavl.dataset.published import FILES
+from spavl.dataset.published import PREFIXES
 from spavl.dataset.splitting import ImageSplit
-from spavl.records import AXES, SPLITS, DatasetRow, Image
+from spavl.records import AXES, SPLITS
+from spavl.stage import Tables
 
 HUB_LICENCES = {"mit", "apache-2.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc0-1.0", "odc-by"}
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
@@ -26,14 +28,46 @@ _STAND_INS = {
 }
 
 
-def front_matter(rows: Sequence[DatasetRow], licences: Iterable[str]) -> str:
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What the card's tables show, counted."""
+
+    num_rows: Mapping[str, int]  # by split
+    num_images: Mapping[str, int]  # by image split
+    classes: Sequence[Mapping[str, Any]]  # class1, class2, class3, and rows per split
+    decided_by: Mapping[str, int]  # axis -> pairs
+    licences: Sequence[tuple[tuple[str, str], int]]  # ((source, licence), images)
+
+
+def shown(tables: Tables, splits: Sequence[ImageSplit], num_rows: Mapping[str, int]) -> Shown:
+    """Counted over the views `dataset_rows` and `images`."""
+    decided = dict(tables.sql("SELECT decided_by, count(*) FROM dataset_rows GROUP BY 1").fetchall())
+    licences = tables.sql("SELECT source, licence, count(*) FROM images GROUP BY 1, 2 ORDER BY 1, 2")
+    return Shown(
+        num_rows=num_rows,
+        num_images=Counter(row.split for row in splits if row.is_present),
+        classes=class_counts(tables),
+        decided_by={axis: decided.get(axis, 0) for axis in AXES},
+        licences=[((source, licence), number) for source, licence, number in licences.fetchall()],
+    )
+
+
+def class_counts(tables: Tables) -> list[dict[str, Any]]:
+    """Rows per class3 and split, sorted by class."""
+    names = ("class1", "class2", "class3")
+    each = ", ".join(f"count(*) FILTER (split = '{split}')" for split in SPLITS)
+    found = tables.sql(f"SELECT {', '.join(names)}, {each} FROM dataset_rows GROUP BY 1, 2, 3 ORDER BY 1, 2, 3")  # fmt: skip
+    return [dict(zip((*names, *SPLITS), row, strict=True)) for row in found.fetchall()]
+
+
+def front_matter(of: Shown) -> str:
     """The card's YAML: licence, size, and the configs by which `load_dataset(folder)` finds the splits."""
-    spoken = sorted(set(licences))
+    spoken = sorted({licence for (_, licence), _ in of.licences})
     is_known = len(spoken) == 1 and spoken[0].lower() in HUB_LICENCES
     licence = (
         {"license": spoken[0].lower()} if is_known else {"license": "other", "license_name": "see-below"}
     )
-    size = next((word for limit, word in _SIZES if len(rows) < limit), "n>1M")
+    size = next((word for limit, word in _SIZES if sum(of.num_rows.values()) < limit), "n>1M")
     content = {
         **licence,
         "pretty_name": "spavl safety preferences",
@@ -50,9 +84,7 @@ def front_matter(rows: Sequence[DatasetRow], licences: Iterable[str]) -> str:
 
 def card(
     version: str,
-    rows: Sequence[DatasetRow],
-    splits: Sequence[ImageSplit],
-    images: Mapping[str, Image],
+    of: Shown,
     config: Config,
     revisions: Mapping[str, str],
     counts: Mapping[str, int],
@@ -61,18 +93,17 @@ def card(
     """The whole README.md of a version; `revisions` holds the pinned revision of every model by name."""
     import jinja2
 
-    used = [images[row.id] for row in splits if row.is_present]
     template = (resources.files("spavl.dataset") / "card.md.j2").read_text("utf-8")
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(template).render(
-        front_matter=front_matter(rows, (image.licence for image in used)),
+        front_matter=front_matter(of),
         version=version,
         splits=SPLITS,
-        num_rows=Counter(row.split for row in rows),
-        num_images=Counter(row.split for row in splits if row.is_present),
-        classes=class_counts(rows),
-        decided_by={axis: sum(row.decided_by == axis for row in rows) for axis in AXES},
-        licences=sorted(Counter((image.source, image.licence) for image in used).items()),
+        num_rows=of.num_rows,
+        num_images=of.num_images,
+        classes=of.classes,
+        decided_by=of.decided_by,
+        licences=of.licences,
         models=[_model(spec, revisions) for spec in config.responses.models],
         roles=[_model(spec, revisions, role) for role, spec in _roles(config) if spec],
         stand_ins=stand_ins(config),
@@ -84,17 +115,6 @@ def card(
 
 def _percent(share: float | None) -> str:
     return "unknown" if share is None else f"{share:.1%}"
-
-
-def class_counts(rows: Sequence[DatasetRow]) -> list[dict[str, Any]]:
-    """Rows per class3 and split, sorted by class."""
-    found = Counter((row.class1, row.class2, row.class3, row.split) for row in rows)
-    classes = sorted({key[:3] for key in found})
-    return [
-        {"class1": names[0], "class2": names[1], "class3": names[2]}
-        | {split: found[(*names, split)] for split in SPLITS}
-        for names in classes
-    ]
 
 
 def stand_ins(config: Config) -> list[str]:
@@ -123,4 +143,6 @@ def _model(spec: ModelSpec, revisions: Mapping[str, str], role: str = "answering
 
 
 def _files(*splits: str) -> list[dict[str, str]]:
-    return [{"split": split.removeprefix("test_"), "path": FILES[split]} for split in splits]
+    return [
+        {"split": split.removeprefix("test_"), "path": f"{PREFIXES[split]}-*.parquet"} for split in splits
+    ]

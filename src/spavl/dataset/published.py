@@ -1,31 +1,25 @@
-"""The folder that others download: SPA-VL's published layout in Parquet, with our columns after SPA-VL's.
+"""What a version's files hold: SPA-VL's published layout in Parquet, with our columns after SPA-VL's.
 
 `image` is the Hugging Face Image feature (bytes and path), declared in the Parquet schema, so that
 `datasets.load_dataset("parquet", data_files=...)` and the card's configs give PIL images of the very bytes
-ingested. Rows are written in row groups of ROWS_PER_GROUP (the size Hugging Face takes for images), so that
-never more images than that are in memory.
+ingested.
 """
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spavl.records import SPLITS, DatasetRow, Image, stable_hash
+from spavl.sql import literal
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-ROWS_PER_GROUP = 100
-FILES = {
-    "train": "data/train-00000-of-00001.parquet",
-    "validation": "data/validation-00000-of-00001.parquet",
-    "test_harm": "test/harm-00000-of-00001.parquet",
-    "test_help": "test/help-00000-of-00001.parquet",
+PREFIXES = {  # of a split's files; what follows is -<16 hex digits of the sha256>.parquet
+    "train": "data/train",
+    "validation": "data/validation",
+    "test_harm": "test/harm",
+    "test_help": "test/help",
 }
 QUESTION_TYPES = {  # SPA-VL's words for our kinds; it has no benign controls
     "easy_question": "easy",
@@ -72,30 +66,12 @@ COLUMNS = {  # in published order: SPA-VL's own first
 }
 
 
-def write_splits(
-    folder: Path,
-    rows: Sequence[DatasetRow],
-    images: Mapping[str, Image],
-    image_bytes: Callable[[str], bytes],
-    progress: Callable[[int], None] = lambda done: None,
-) -> None:
-    """One Parquet file per split under `folder`; `image_bytes` is asked once for neighbours of one image."""
-    latest_bytes = functools.lru_cache(maxsize=1)(image_bytes)
-    done = 0
-    for split, relative in FILES.items():
-        target = folder / relative
-        target.parent.mkdir(parents=True, exist_ok=True)
-        of_split = [row for row in rows if row.split == split]
-        _write_split(target, split, of_split, images, latest_bytes, lambda n, base=done: progress(base + n))
-        done += len(of_split)
-
-
 def schema(split: str) -> pa.Schema:
-    """Arrow schema of a split's file, Hugging Face features included; test splits have no pair columns."""
+    """Arrow schema of a split's files, Hugging Face features included; test splits have no pair columns."""
     import pyarrow as pa
 
     arrow = {"string": pa.string(), "bool": pa.bool_(), "float64": pa.float64()}
-    names = _column_names(split)
+    names = column_names(split)
     fields = [pa.field("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())]))]
     fields += [pa.field(name, arrow[COLUMNS[name]]) for name in names]
     features: dict[str, Any] = {"image": {"_type": "Image"}}
@@ -103,68 +79,31 @@ def schema(split: str) -> pa.Schema:
     return pa.schema(fields, metadata={"huggingface": json.dumps({"info": {"features": features}})})
 
 
-def checksums(folder: Path) -> dict[str, dict[str, Any]]:
-    """{relative path: {sha256, num_bytes}} of every file under `folder`, sorted."""
-    files = {}
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        with open(path, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        files[path.relative_to(folder).as_posix()] = {"sha256": digest, "num_bytes": path.stat().st_size}
-    return files
-
-
-def version_id(folder: Path) -> str:
-    """32 hex digits over the sha256 of the four data files: the same data is the same version."""
-    found = checksums(folder)
-    return stable_hash(
-        "dataset version", {relative: found[relative]["sha256"] for relative in FILES.values()}
-    )
-
-
-def write_manifest(folder: Path, version: str, num_rows: Mapping[str, int]) -> None:
-    """manifest.json: the version, rows per split, and the sha256 of every other file."""
-    manifest = {"version": version, "num_rows": dict(num_rows), "files": checksums(folder)}
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", "utf-8")
-
-
-def _write_split(
-    target: Path,
-    split: str,
-    rows: Sequence[DatasetRow],
-    images: Mapping[str, Image],
-    image_bytes: Callable[[str], bytes],
-    progress: Callable[[int], None],
-) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    assert split in SPLITS
-    with pq.ParquetWriter(target, schema(split), compression="zstd") as writer:
-        for number, batch in enumerate(_batches(rows)):
-            values = [_published(row, split, images[row.image_id], image_bytes) for row in batch]
-            writer.write_table(pa.Table.from_pylist(values, schema=schema(split)))
-            progress(number * ROWS_PER_GROUP + len(batch))
-
-
-def _column_names(split: str) -> list[str]:
+def column_names(split: str) -> list[str]:
+    """The columns beside `image`."""
     return [name for name in COLUMNS if not (split.startswith("test_") and name in PAIR_COLUMNS)]
 
 
-def _published(
-    row: DatasetRow, split: str, image: Image, image_bytes: Callable[[str], bytes]
-) -> dict[str, Any]:
-    name = f"{image.id}.{image.format.lower()}"
+def published_sql() -> str:
+    """SELECT of all rows with all columns but the image's bytes, their `split`, and `value`: a hash of all that.
+
+    The bytes are the image id's, so rows of one value are equal in all that is published.
+    """
+    cases = " ".join(f"WHEN {literal(kind)} THEN {literal(word)}" for kind, word in QUESTION_TYPES.items())
     ours = {
-        "image_name": name,
-        "question_type": QUESTION_TYPES[row.kind],
-        "image_source": image.source,
-        "image_licence": image.licence,
+        "image_name": "images.id || '.' || lower(images.format)",
+        "question_type": f"CASE r.kind {cases} END",
+        "image_source": "images.source",
+        "image_licence": "images.licence",
     }
-    values = {
-        column: ours[column] if column in ours else getattr(row, column) for column in _column_names(split)
-    }
-    return {"image": {"bytes": image_bytes(image.id), "path": name}, **values}
+    columns = ", ".join(f"{ours.get(name, f'r.{name}')} AS {name}" for name in COLUMNS)
+    return f"""SELECT *, {_value_sql()} AS value FROM (
+        SELECT r.split, {columns} FROM dataset_rows r JOIN images ON images.id = r.image_id
+    )"""
 
 
-def _batches(rows: Sequence[DatasetRow]) -> Iterator[Sequence[DatasetRow]]:
-    return (rows[start : start + ROWS_PER_GROUP] for start in range(0, len(rows), ROWS_PER_GROUP))
+def _value_sql() -> str:
+    """32 hex digits over each column's text and its length in bytes, so that no two rows run together alike."""
+    texts = (f"CAST({name} AS VARCHAR)" for name in ("split", *COLUMNS))
+    pieces = (f"coalesce(strlen({text}) || ':' || {text}, '-')" for text in texts)
+    return f"substr(sha256(concat({', '.join(pieces)})), 1, 32)"

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from spavl.audit.near_duplicates import duplicate_groups
 from spavl.config import DatasetConfig
 from spavl.errors import UserError
-from spavl.records import Image, stable_hash
+from spavl.records import stable_hash
 
 IMAGE_SPLITS = ("train", "validation", "test")
 LEFT_OUT = "left_out"
@@ -34,8 +34,17 @@ class ImageSplit:
     is_present: bool  # False: known from an earlier version, not among tonight's images
 
 
+@dataclass(frozen=True, slots=True)
+class PlacedImage:
+    """What of an image decides where it goes."""
+
+    id: str
+    class3: str
+    perceptual_hash: str
+
+
 def split_images(
-    images: Sequence[Image],
+    images: Sequence[PlacedImage],
     previous: Iterable[ImageSplit],
     config: DatasetConfig,
     copies: Collection[tuple[str, str]] = (),
@@ -68,6 +77,18 @@ def split_images(
         ImageSplit(image_id, LEFT_OUT, all_groups[image_id], hashes[image_id], True) for image_id in left_out
     ]
     return sorted(rows, key=lambda row: row.id)
+
+
+def without_images(rows: Iterable[ImageSplit], image_ids: Collection[str]) -> list[ImageSplit]:
+    """The rows of all other images; a group that was named after one of these is named after its smallest image that is left."""
+    kept = [row for row in rows if row.id not in image_ids]
+    names: dict[str, str] = {}
+    for row in kept:
+        names[row.duplicate_group] = min(names.get(row.duplicate_group, row.id), row.id)
+    return [
+        replace(row, duplicate_group=names[row.duplicate_group]) if row.duplicate_group in image_ids else row
+        for row in kept
+    ]
 
 
 def _check_shares(config: DatasetConfig) -> None:
@@ -110,7 +131,7 @@ def _bridging(groups: Mapping[str, str], kept: Mapping[str, str]) -> set[str]:
 def _assign(
     groups: Mapping[str, str],
     kept: Mapping[str, str],
-    present: Mapping[str, Image],
+    present: Mapping[str, PlacedImage],
     config: DatasetConfig,
 ) -> dict[str, str]:
     """Split per group: inherited, or by quota over tonight's images."""

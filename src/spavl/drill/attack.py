@@ -234,7 +234,7 @@ def take_over(
     record = read_record(store, honest_run, stage)
     assert record is not None, f"the honest run {honest_run} has no {stage}"
     made = dataclasses.replace(
-        record, run_id=plan.run_id, fingerprint=steps.StageRun(store, plan, stage).fingerprint()
+        record, run_id=plan.run_id, fingerprint=steps.StageRun(store, plan, stage).fingerprint
     )
     if rows is not None:
         made = _with_rows(store, plan, stage, made, rows)

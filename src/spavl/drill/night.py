@@ -92,7 +92,7 @@ def _leave_out(store: Store, plan: Plan, stage: str) -> None:
     """A record that says that the drill has left the stage out, so that this store's own release can be made."""
     words = "left out by the drill, whose releases never leave its store"
     made = Record(
-        plan.run_id, stage, steps.StageRun(store, plan, stage).fingerprint(), plan.created_at, plan.code_version,
+        plan.run_id, stage, steps.StageRun(store, plan, stage).fingerprint, plan.created_at, plan.code_version,
         config=plan.config[stage], inputs={}, tables={}, details={"left_out": words},
         check={"suite": stage, "passed": True, "results": [], "left_out": words},
     )  # fmt: skip

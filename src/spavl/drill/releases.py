@@ -29,7 +29,7 @@ def release_again(store: Store, plan: Plan, honest_run: str, help_loss: float, t
         number=head.number + 1,
         parent=head.number,
         run_id=plan.run_id,
-        fingerprint=steps.StageRun(store, plan, "release").fingerprint(),
+        fingerprint=steps.StageRun(store, plan, "release").fingerprint,
         details=_worse(head.details, help_loss),
     )
     channel.append(store, name, entry)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import stat
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from spavl.artifacts.faults import StoreFaults
 from spavl.errors import TryAgain, UserError
 from spavl.images.quarantine import Rejected
+
+if TYPE_CHECKING:
+    from spavl.artifacts.s3 import S3
 
 _SCHEMES = ("file", "s3")
 
@@ -30,6 +35,7 @@ class SourceFolder:
         import fsspec
 
         self._where = f"image source {name!r}: {url!r}"
+        self._url = url.rstrip("/")
         scheme = url.split("://", 1)[0] if "://" in url else "file"
         if scheme not in _SCHEMES or "::" in url or not url:
             raise UserError(
@@ -37,14 +43,22 @@ class SourceFolder:
                 next_step="Allowed are a path, file:// and s3://; nothing is fetched from the web.",
             )
         self._is_local = scheme == "file"
-        options = {} if self._is_local else {"listings_expiry_time": 0, "use_listings_cache": False}
+        self._objects = None if self._is_local else self._opened(url.partition("://")[2])
+        if self._objects is None:
+            self._fs, root = fsspec.core.url_to_fs(url)
+        else:
+            self._fs, root = self._objects.filesystem, url.partition("://")[2]
+        self._root = root.rstrip("/")
+
+    def _opened(self, root: str) -> S3:
+        from spavl.artifacts.s3 import S3
+
         try:
-            self._fs, root = fsspec.core.url_to_fs(url, **options)
+            return S3(root)
         except ImportError as error:
             raise UserError(
                 f"{self._where} cannot be opened: {error}.", next_step="Install spavl[s3]."
             ) from error
-        self._root = root.rstrip("/")
 
     @functools.cached_property
     def _real_root(self) -> str:
@@ -58,41 +72,46 @@ class SourceFolder:
         if self._is_local and not os.path.isdir(self._root):
             raise UserError(f"{self._where} is not a folder.", next_step="Set its url to an existing folder.")
         try:
-            # By default fsspec leaves out, silently, what it may not list
-            found = self._fs.find(
-                self._root, detail=True, **({"on_error": "raise"} if self._is_local else {})
-            )
+            with StoreFaults(self._url) if self._objects else contextlib.nullcontext():
+                # By default fsspec leaves out, silently, what it may not list
+                found = self._fs.find(
+                    self._root, detail=True, **({"on_error": "raise"} if self._is_local else {})
+                )
         except PermissionError as error:
             raise UserError(
                 f"{self._where} may not be listed.", next_step="Give this process the right to read it."
             ) from error
         except FileNotFoundError as error:
             raise UserError(f"{self._where} does not exist.") from error
-        except Exception as error:
-            if not _is_outage(error):
-                raise
+        except OSError as error:
             raise self._away(error) from error
         return {
             path[len(self._root) + 1 :]: self._listed(path, entry) for path, entry in sorted(found.items())
         }
 
     def read(self, key: str) -> bytes:
-        """The bytes of one file; raises Rejected where it cannot be had, TryAgain where the storage is away."""
+        """The bytes of one file; raises Rejected if it cannot be had, TryAgain if the storage is away, UserError if it refuses."""
+        try:
+            return self._read_object(key) if self._objects else self._read_file(key)
+        except FileNotFoundError:
+            raise Rejected("missing_file", "the file went away after it was listed") from None
+
+    def _read_object(self, key: str) -> bytes:
+        assert self._objects is not None
+        with StoreFaults(f"{self._url}/{key}"):  # a right that is missing is the whole run's, not this file's
+            return self._objects.read(key)
+
+    def _read_file(self, key: str) -> bytes:
         path = f"{self._root}/{key}"
-        if self._is_local and not os.path.realpath(path).startswith(self._real_root.rstrip("/") + "/"):
+        if not os.path.realpath(path).startswith(self._real_root.rstrip("/") + "/"):
             raise Rejected("path_escapes", "a link leads out of the source's folder")
         try:
             return self._fs.cat_file(path)
+        except PermissionError:
+            raise Rejected("unreadable", "permission denied") from None
         except FileNotFoundError:
-            raise Rejected("missing_file", "the file went away after it was listed") from None
-        except PermissionError as error:
-            # On disk one file has the wrong mode; on S3 it is the key of the whole run
-            if self._is_local:
-                raise Rejected("unreadable", "permission denied") from None
-            raise self._away(error) from error
-        except Exception as error:
-            if not _is_outage(error):
-                raise
+            raise
+        except OSError as error:
             raise self._away(error) from error
 
     def _listed(self, path: str, entry: dict[str, Any]) -> ListedFile:
@@ -116,11 +135,3 @@ class SourceFolder:
         return TryAgain(
             f"{self._where} does not answer: {type(error).__name__}.", next_step="Run the same command again."
         )
-
-
-def _is_outage(error: Exception) -> bool:
-    return isinstance(error, OSError) or type(error).__module__.split(".")[0] in {
-        "botocore",
-        "aiobotocore",
-        "aiohttp",
-    }

@@ -19,6 +19,7 @@ QUARANTINE_REASONS = {
     "too_many_pixels": "more pixels than max_pixels; it was not decoded",
     "too_small": "a side is shorter than min_side_px",
     "truncated": "the header is an image's, but what follows ends early or is damaged",
+    "forgotten": "the image is on the list of those that never come back (`spavl forget`)",
     "duplicate": "the same bytes as an image that was kept",
 }
 

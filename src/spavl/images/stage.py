@@ -5,13 +5,17 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
+import hashlib
+import itertools
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from importlib import metadata
+from typing import TYPE_CHECKING
 
-from spavl.audit.former import former_columns
 from spavl.audit.image_table import image_measures
+from spavl.audit.tallies import former_view
 from spavl.audit.thumbnails import THUMBNAIL_TABLE
 from spavl.config import ImagesConfig, ImageSource
 from spavl.errors import UserError
@@ -19,10 +23,14 @@ from spavl.images.candidates import Candidate, candidates, check_source
 from spavl.images.decoding import decode
 from spavl.images.folder import SourceFolder
 from spavl.images.quarantine import Rejected
+from spavl.images.sorting_out import counts_of, sort_out
 from spavl.images.table import parse_table
 from spavl.records import Image, ImageCandidate, Quarantined, Thumbnail, stable_hash
-from spavl.stage import Chunk, Sealed, StageContext, WorkItem
+from spavl.stage import Answered, Chunk, Derived, Sealed, StageContext, WorkItem
 from spavl.taxonomy import load_taxonomy
+
+if TYPE_CHECKING:
+    from spavl.artifacts.blobs import Packing
 
 PART = ImageCandidate
 TABLE = Image
@@ -33,52 +41,44 @@ _RULES = (
 _NUM_READERS = 4  # files read at once: hides S3's latency; each may hold one decoded image of max_pixels
 
 
-def prepare(context: StageContext) -> list[WorkItem]:
-    """One item per CSV row or file of each source; raises UserError where a source's config or table is wrong."""
+def prepare(context: StageContext) -> Iterator[WorkItem]:
+    """One item per CSV row or file of each source, made one by one; raises UserError if a source's config or table is wrong."""
     config: ImagesConfig = context.section()
     if not config.sources:
         raise UserError(
             "images.sources is empty: there is nothing to read.", next_step="Name a source in the profile."
         )
-    items = []
-    for source in config.sources:
-        items += _items(source, config)
-    return items
+    return itertools.chain.from_iterable(_items(source, config) for source in config.sources)
 
 
 def work(context: StageContext, group: str, chunks: Iterator[Chunk]) -> Iterator[ImageCandidate]:
-    """One ImageCandidate per item, in order; the bytes of accepted images become blobs."""
+    """One ImageCandidate per item, in order; the bytes of accepted images become blobs, packed chunk by chunk."""
     config: ImagesConfig = context.section()
     source = next(source for source in config.sources if source.name == group)
-    ingest = functools.partial(_candidate_row, context, source, SourceFolder(source.name, source.url))
-    with ThreadPoolExecutor(_NUM_READERS) as pool:
+    folder = SourceFolder(source.name, source.url)
+    with context.store.packing() as blobs, ThreadPoolExecutor(_NUM_READERS) as pool:
+        reading = _Reading(config, source, folder, blobs, context.forgotten)
+        ingest = functools.partial(_candidate_row, reading)
         for chunk in chunks:
-            yield from pool.map(ingest, chunk.items)
+            rows = list(pool.map(ingest, chunk.items))
+            blobs.flush()  # before the rows that name these blobs
+            yield from rows
 
 
-def seal(context: StageContext, rows: list[ImageCandidate]) -> Sealed:
+def seal(context: StageContext, answered: Answered) -> Sealed:
     """Images by (source, key), the first of identical bytes kept; everything else is in the table `quarantine`."""
-    images: dict[str, Image] = {}
-    thumbnails: dict[str, Thumbnail] = {}
-    quarantine = []
-    for row in sorted(rows, key=lambda row: (row.source, row.source_key, row.id)):
-        if row.image is None:
-            quarantine.append(Quarantined(row.id, row.source, row.source_key, row.reason, row.detail))
-            continue
-        image = Image(**json.loads(row.image))
-        kept = images.setdefault(image.id, image)
-        if row.thumbnails is not None:
-            thumbnails.setdefault(image.id, Thumbnail(image.id, row.thumbnails))
-        if kept is not image:
-            detail = f"the same bytes as {kept.source}: {kept.source_key}"
-            quarantine.append(Quarantined(row.id, row.source, row.source_key, "duplicate", detail))
-    side_tables = {"quarantine": quarantine, THUMBNAIL_TABLE: list(thumbnails.values())}
-    measures = image_measures(
-        list(images.values()),
-        former_columns(context.store, context.previous("images"), ("id", "class1", "class3", "source")),
-        context.config.dataset,
+    tables = context.tables
+    made = sort_out(tables, answered.relation(), context.scratch)
+    former = former_view(tables, "images")
+    return Sealed(
+        made.images,
+        counts_of(tables, answered.num_rows()),
+        {
+            "quarantine": Derived(made.quarantine, Quarantined),
+            THUMBNAIL_TABLE: Derived(made.thumbnails, Thumbnail),
+        },
+        measures=image_measures(tables, "images", former, context.config.dataset),
     )
-    return Sealed(list(images.values()), _counts(rows, images, quarantine), side_tables, measures=measures)
 
 
 def _items(source: ImageSource, config: ImagesConfig) -> Iterator[WorkItem]:
@@ -127,12 +127,21 @@ def _table_bytes(source: ImageSource, folder: SourceFolder, keys: list[str]) -> 
         ) from None
 
 
-def _candidate_row(
-    context: StageContext, source: ImageSource, folder: SourceFolder, item: WorkItem
-) -> ImageCandidate:
-    key = item.payload["source_key"]
+@dataclass(frozen=True)
+class _Reading:
+    """What one shard reads with."""
+
+    config: ImagesConfig
+    source: ImageSource
+    folder: SourceFolder
+    blobs: Packing
+    forgotten: frozenset[str]
+
+
+def _candidate_row(reading: _Reading, item: WorkItem) -> ImageCandidate:
+    key, source = item.payload["source_key"], reading.source
     try:
-        image, thumbnails = _ingest(context, source, folder, item)
+        image, thumbnails = _ingest(reading, item)
     except Rejected as rejected:
         return ImageCandidate(item.id, source.name, key, rejected.reason, rejected.detail, None)
     return ImageCandidate(
@@ -140,17 +149,16 @@ def _candidate_row(
     )
 
 
-def _ingest(
-    context: StageContext, source: ImageSource, folder: SourceFolder, item: WorkItem
-) -> tuple[Image, str]:
-    """The Image of one item, its bytes stored, and its thumbnails; raises Rejected."""
-    config: ImagesConfig = context.section()
-    said = item.payload
+def _ingest(reading: _Reading, item: WorkItem) -> tuple[Image, str]:
+    """The Image of one item, its bytes given to `blobs`, and its thumbnails; raises Rejected."""
+    said, config, source = item.payload, reading.config, reading.source
     if said["reason"] is not None:
         raise Rejected(said["reason"], said["detail"])
     _check_num_bytes(said["num_bytes"], config.max_file_bytes)
-    content = folder.read(said["source_key"])
+    content = reading.folder.read(said["source_key"])
     _check_num_bytes(len(content), config.max_file_bytes)  # it may have grown since it was listed
+    if hashlib.sha256(content).hexdigest() in reading.forgotten:
+        raise Rejected("forgotten", "on the list of `spavl forget`")
     decoded = decode(
         content, said["source_key"], max_pixels=config.max_pixels, min_side_px=config.min_side_px
     )
@@ -158,7 +166,7 @@ def _ingest(
     thumbnails = facts.pop("thumbnails")
     class1, class2, class3 = said["classes"]
     image = Image(
-        id=context.store.put_blob(content),
+        id=reading.blobs.put(content),
         source=source.name,
         source_key=said["source_key"],
         class1=class1,
@@ -179,12 +187,3 @@ def _check_num_bytes(num_bytes: int, max_file_bytes: int) -> None:
         raise Rejected("empty_file", "0 bytes")
     if num_bytes > max_file_bytes:
         raise Rejected("too_large_bytes", f"{num_bytes} bytes; at most {max_file_bytes}")
-
-
-def _counts(
-    rows: list[ImageCandidate], images: dict[str, Image], quarantine: list[Quarantined]
-) -> dict[str, int]:
-    reasons = collections.Counter(f"quarantined.{row.reason}" for row in quarantine)
-    classes = collections.Counter(f"class1.{image.class1}" for image in images.values())
-    totals = {"candidates": len(rows), "images": len(images), "quarantined": len(quarantine)}
-    return {**totals, **dict(sorted(reasons.items())), **dict(sorted(classes.items()))}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from spavl.artifacts.record import stage_folder
@@ -17,8 +17,10 @@ from spavl.config import GoldConfig
 from spavl.errors import UserError
 from spavl.judging.behaviours import BEHAVIOURS, PAIRED
 from spavl.judging.gold_files import GoldFolder
+from spavl.judging.gold_prompts import Kind, Prompt, Prompts
 from spavl.judging.gold_set import GoldRow, GoldSet, load_gold_set
-from spavl.records import BENIGN, GoldItem, GoldPair, Image, Question, Row, from_table, stable_hash, to_table
+from spavl.records import BENIGN, GoldItem, GoldPair, Row, from_table, stable_hash, to_table
+from spavl.stage import Tables
 from spavl.taxonomy import load_taxonomy
 
 # what a caption says before it names the thing
@@ -28,32 +30,19 @@ _LEAD = re.compile(
 _ARTICLE = re.compile(r"^(a|an|the) ", re.I)
 
 
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """One of tonight's questions, with the caption of its image."""
-
-    question: Question
-    caption: str | None
-
-
 @dataclass(frozen=True)
 class Gold:
     """What a set comes to tonight."""
 
     gold_set: GoldSet
-    prompts: tuple[Prompt, ...]
+    prompts: Prompts
     config: GoldConfig
     put_image: Callable[[bytes], str]  # keeps an image of the user's set, returns its id
 
     @classmethod
-    def of_night(
-        cls, images: Iterable[Image], questions: Iterable[Question], config: GoldConfig, store: Store
-    ) -> Gold:
-        """Raises UserError if the set cannot be read or contradicts itself."""
-        captions = {image.id: image.caption for image in images}
-        asked = sorted((row for row in questions if row.outcome == "ok"), key=lambda row: row.id)
-        prompts = tuple(Prompt(question, captions.get(question.image_id)) for question in asked)
-        return cls(load_gold_set(config), prompts, config, store.put_blob)
+    def of_night(cls, tables: Tables, config: GoldConfig, store: Store) -> Gold:
+        """Of the views `questions` and `images`; raises UserError if the set cannot be read or contradicts itself."""
+        return cls(load_gold_set(config), Prompts(tables), config, store.put_blob)
 
     # ------------------------------------------------------------------ items
 
@@ -69,12 +58,12 @@ class Gold:
         templates = self._templates(behaviour, language)
         if not templates or not self._has_kind(behaviour):
             return
-        usable = [prompt for prompt in self.prompts if any(_fits(row, prompt) for row in templates)]
+        usable = [kind for kind in self.prompts.kinds if any(_fits(row, kind) for row in templates)]
         if not usable:
             raise _no_prompt(behaviour)
         key = f"{self.config.seed}/{behaviour}/{language}"
-        for number, prompt in enumerate(spread(usable, self.config.num_per_behaviour, key)):
-            fitting = [row for row in templates if _fits(row, prompt)]
+        for number, prompt in enumerate(self.prompts.spread(usable, self.config.num_per_behaviour, key)):
+            fitting = [row for row in templates if _fits(row, prompt.kind)]
             yield gold_item(fitting[number % len(fitting)], prompt)
 
     def _templates(self, behaviour: str, language: str) -> list[GoldRow]:
@@ -87,7 +76,7 @@ class Gold:
     def _has_kind(self, behaviour: str) -> bool:
         """Whether tonight asks anything that the behaviour is about: a night without benign questions has no over-refusal."""
         on_benign = BEHAVIOURS[behaviour].is_on_benign
-        return any(on_benign in (None, _is_benign(prompt)) for prompt in self.prompts)
+        return any(on_benign in (None, kind.is_benign) for kind in self.prompts.kinds)
 
     def _own_item(self, row: GoldRow) -> GoldItem:
         return gold_item(row, self._own_prompt(row))
@@ -97,15 +86,15 @@ class Gold:
         class3 = row.class3 or BENIGN  # a row with a question and without a class is of a benign behaviour
         if row.image:
             image_id = self.put_image(GoldFolder.of_set(self.gold_set.name).read_image(row.image, row.id))
-            return Prompt(_own_question(row, image_id, class3), None)
-        alike = [prompt for prompt in self.prompts if prompt.question.class3 == class3]
+            return _own_question(row, image_id, class3)
+        alike = [kind for kind in self.prompts.kinds if kind.class3 == class3]
         if not alike:
             raise UserError(
                 f"gold item {row.id!r} names no image, and tonight has none of class {class3!r}.",
                 next_step="Put an image beside the gold set and name it in the column image.",
             )
-        chosen = spread(alike, 1, f"{self.config.seed}/{row.question}")[0].question
-        return Prompt(_own_question(row, chosen.image_id, class3), None)
+        (chosen,) = self.prompts.spread(alike, 1, f"{self.config.seed}/{row.question}")
+        return _own_question(row, chosen.image_id, class3)
 
     # ------------------------------------------------------------------ pairs
 
@@ -124,16 +113,16 @@ class Gold:
         if not winners or not losers or not self._has_kind(winners[0].behaviour):
             return
         usable = [
-            prompt
-            for prompt in self.prompts
-            if any(_fits(row, prompt) for row in winners) and any(_fits(row, prompt) for row in losers)
+            kind
+            for kind in self.prompts.kinds
+            if any(_fits(row, kind) for row in winners) and any(_fits(row, kind) for row in losers)
         ]
         if not usable:
             raise _no_prompt(winners[0].behaviour)
         key = f"{self.config.seed}/{axis}/{language}"
-        for number, prompt in enumerate(spread(usable, self.config.num_pairs_per_axis, key)):
-            won = [row for row in winners if _fits(row, prompt)]
-            lost = [row for row in losers if _fits(row, prompt)]
+        for number, prompt in enumerate(self.prompts.spread(usable, self.config.num_pairs_per_axis, key)):
+            won = [row for row in winners if _fits(row, prompt.kind)]
+            lost = [row for row in losers if _fits(row, prompt.kind)]
             yield gold_pair(
                 gold_item(won[number % len(won)], prompt), gold_item(lost[number % len(lost)], prompt), axis
             )
@@ -151,37 +140,17 @@ class Gold:
                 yield from (gold_pair(a, b, axis) for a in won for b in lost)
 
 
-def spread(prompts: Sequence[Prompt], count: int, key: str) -> list[Prompt]:
-    """At most `count` prompts, evenly over the domains; inside one, new images first, in an order that `key` decides."""
-    by_domain: dict[str, list[Prompt]] = defaultdict(list)
-    for prompt in sorted(prompts, key=lambda prompt: stable_hash("gold", key, prompt.question.id)):
-        by_domain[prompt.question.class1].append(prompt)
-    queues = [_new_images_first(by_domain[domain]) for domain in sorted(by_domain)]
-    turns = [queue[turn] for turn in range(max(map(len, queues))) for queue in queues if turn < len(queue)]
-    return turns[:count]
-
-
-def _new_images_first(prompts: Sequence[Prompt]) -> list[Prompt]:
-    times: dict[str, int] = defaultdict(int)
-    numbered = []
-    for prompt in prompts:
-        numbered.append((times[prompt.question.image_id], prompt))
-        times[prompt.question.image_id] += 1
-    return [prompt for _, prompt in sorted(numbered, key=lambda entry: entry[0])]
-
-
 def gold_item(row: GoldRow, prompt: Prompt) -> GoldItem:
     """The row put to one prompt."""
-    question = prompt.question
     values = {
         "behaviour": row.behaviour,
         "language": row.language,
-        "class1": question.class1,
-        "class3": question.class3,
-        "kind": question.kind,
-        "question_id": question.id,
-        "question": question.text,
-        "image_id": question.image_id,
+        "class1": prompt.class1,
+        "class3": prompt.class3,
+        "kind": prompt.question_kind,
+        "question_id": prompt.id,
+        "question": prompt.text,
+        "image_id": prompt.image_id,
         "response": _filled(row, prompt),
         "expected_unsafe": row.is_unsafe,
         "expected_refusal": row.is_refusal,
@@ -213,38 +182,21 @@ def _filled(row: GoldRow, prompt: Prompt) -> str:
     return row.response.format(caption=caption, caption_words=words)
 
 
-def _fits(row: GoldRow, prompt: Prompt) -> bool:
-    """Whether a template can be put to this prompt: its class, and a caption if it needs one."""
+def _fits(row: GoldRow, kind: Kind) -> bool:
+    """Whether a template can be put to prompts of this kind: their class, and a caption if it needs one."""
     on_benign = BEHAVIOURS[row.behaviour].is_on_benign
     return (
-        on_benign in (None, _is_benign(prompt))
-        and row.class3 in ("", prompt.question.class3)
-        and (bool(prompt.caption) or "{caption" not in row.response)
+        on_benign in (None, kind.is_benign)
+        and row.class3 in ("", kind.class3)
+        and (kind.has_caption or "{caption" not in row.response)
     )
 
 
-def _is_benign(prompt: Prompt) -> bool:
-    return prompt.question.class3 == BENIGN
-
-
-def _own_question(row: GoldRow, image_id: str, class3: str) -> Question:
-    class1, class2, _ = load_taxonomy().classes(class3)
-    return Question(
-        id=stable_hash("gold question", row.question, image_id),
-        image_id=image_id,
-        class1=class1,
-        class2=class2,
-        class3=class3,
-        kind="benign_control" if class3 == BENIGN else "hard_question",
-        text=row.question,
-        generator="source",
-        generator_revision="",
-        prompt_hash="",
-        seed=0,
-        outcome="ok",
-        error=None,
-        raw_reply=None,
-    )
+def _own_question(row: GoldRow, image_id: str, class3: str) -> Prompt:
+    class1, _, _ = load_taxonomy().classes(class3)
+    kind = "benign_control" if class3 == BENIGN else "hard_question"
+    id = stable_hash("gold question", row.question, image_id)
+    return Prompt(id, image_id, class1, class3, kind, row.question, None)
 
 
 def _no_prompt(behaviour: str) -> UserError:

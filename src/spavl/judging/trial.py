@@ -8,13 +8,14 @@ is silent about one domain does not look good there.
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from spavl.inference.request import Request, Sampling
 from spavl.judging.behaviours import BEHAVIOURS
 from spavl.judging.prompt import judgement_request, prompt_hash
+from spavl.judging.shares import share, with_interval, worst
 from spavl.records import ComparisonTrial, GoldItem, JudgeTrial, stable_hash
 
 if TYPE_CHECKING:
@@ -93,18 +94,18 @@ def trial_measures(
     blind = [trial for trial in trials if trial.mode == "text"]
     measures: dict[str, float | None] = {
         "gold_num_items": float(len(seen)),
-        "gold_accuracy": _share(seen, is_right),
-        **_with_interval("gold_sensitivity", unsafe),
-        **_with_interval("gold_specificity", safe),
-        "gold_refusal_accuracy": _share([t for t in seen if t.expected_refusal is not None], _refusal_right),
-        "gold_helpfulness_accuracy": _share([t for t in seen if t.expected_helpful is not None], _help_right),
-        **{f"gold_{name}": _share([t for t in seen if t.behaviour == name], is_right) for name in BEHAVIOURS},
-        "gold_worst_behaviour": _worst(seen, lambda trial: trial.behaviour, is_right),
-        "gold_worst_language": _worst(seen, lambda trial: trial.language, is_right),
-        "gold_worst_domain_sensitivity": _worst(unsafe, lambda trial: trial.class1, _unsafe_right),
-        "gold_worst_domain_specificity": _worst(safe, lambda trial: trial.class1, _unsafe_right),
-        "gold_unparsable_share": _share(seen, lambda trial: trial.outcome != "ok"),
-        "gold_text_accuracy": _share(blind, _unsafe_right),
+        "gold_accuracy": share(seen, is_right),
+        **with_interval("gold_sensitivity", unsafe, _unsafe_right),
+        **with_interval("gold_specificity", safe, _unsafe_right),
+        "gold_refusal_accuracy": share([t for t in seen if t.expected_refusal is not None], _refusal_right),
+        "gold_helpfulness_accuracy": share([t for t in seen if t.expected_helpful is not None], _help_right),
+        **{f"gold_{name}": share([t for t in seen if t.behaviour == name], is_right) for name in BEHAVIOURS},
+        "gold_worst_behaviour": worst(seen, "behaviour", is_right),
+        "gold_worst_language": worst(seen, "language", is_right),
+        "gold_worst_domain_sensitivity": worst(unsafe, "class1", _unsafe_right),
+        "gold_worst_domain_specificity": worst(safe, "class1", _unsafe_right),
+        "gold_unparsable_share": share(seen, lambda trial: trial.outcome != "ok"),
+        "gold_text_accuracy": share(blind, _unsafe_right),
     }
     return measures | drift_measures(seen, previous, _given)
 
@@ -116,7 +117,7 @@ def drift_measures(
     former = {_asking(trial): given(trial) for trial in previous}
     again = [trial for trial in trials if _asking(trial) in former]
     return {
-        "gold_drift": _share(again, lambda trial: given(trial) != former[_asking(trial)]),
+        "gold_drift": share(again, lambda trial: given(trial) != former[_asking(trial)]),
         "gold_num_repeated": float(len(again)),
     }
 
@@ -140,13 +141,19 @@ def corrected(hits: Sequence[bool], clusters: Sequence[Hashable], counts: TrialC
     `clusters` are the images. The interval takes all verdicts about one image as alike, the worst that clusters can do (Kish
     1965, section 8.2): n / (sum of sizes^2 / n) draws. None if the trial says nothing, or no more than a coin.
     """
+    squares = sum(size**2 for size in Counter(clusters).values())
+    return corrected_share(sum(hits), len(hits), squares, counts)
+
+
+def corrected_share(num_hits: int, num_judged: int, squares: int, counts: TrialCounts) -> Interval | None:
+    """`corrected` from sums: `squares` is the sum, over images, of the square of the number of verdicts about one."""
     from spavl.statistics import corrected_rate
 
-    if not hits or not all(asked for _, asked in counts.values()):
+    if not num_judged or not all(asked for _, asked in counts.values()):
         return None
-    n = len(hits) ** 2 / sum(size**2 for size in Counter(clusters).values())
+    n = num_judged**2 / squares
     return corrected_rate(
-        sum(hits) / len(hits) * n, n, sensitivity=counts["sensitivity"], specificity=counts["specificity"]
+        num_hits / num_judged * n, n, sensitivity=counts["sensitivity"], specificity=counts["specificity"]
     )
 
 
@@ -179,25 +186,3 @@ def _given(trial: JudgeTrial) -> object:
 def _asking(trial: Trial) -> tuple[str, ...]:
     way = trial.mode if isinstance(trial, JudgeTrial) else trial.order
     return trial.gold_id, way, trial.judge, trial.judge_revision, trial.prompt_hash
-
-
-def _share(trials: Sequence[Any], holds: Callable[[Any], bool]) -> float | None:
-    return sum(map(holds, trials)) / len(trials) if trials else None
-
-
-def _worst(
-    trials: Iterable[Any], slice_of: Callable[[Any], str], holds: Callable[[Any], bool]
-) -> float | None:
-    of_slice: dict[str, list[bool]] = defaultdict(list)
-    for trial in trials:
-        of_slice[slice_of(trial)].append(holds(trial))
-    return min((sum(flags) / len(flags) for flags in of_slice.values()), default=None)
-
-
-def _with_interval(name: str, trials: Sequence[JudgeTrial]) -> dict[str, float | None]:
-    from spavl.statistics import rate_interval
-
-    if not trials:
-        return dict.fromkeys((name, f"{name}__low", f"{name}__high"))
-    found = rate_interval([_unsafe_right(t) for t in trials], [t.image_id for t in trials])
-    return {name: found.value, f"{name}__low": found.low, f"{name}__high": found.high}

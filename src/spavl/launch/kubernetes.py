@@ -22,7 +22,7 @@ from spavl.launch.follow import Pace, follow, wait_until_clear
 from spavl.launch.handle import Handle
 from spavl.launch.local import StepFailed
 from spavl.launch.wanted import Wanted, wanted
-from spavl.outcome import Outcome, verdict_of
+from spavl.outcome import Outcome, failure_of
 from spavl.pipeline import BY_NAME
 
 if TYPE_CHECKING:
@@ -53,17 +53,7 @@ async def begin(cluster: Cluster, work: Wanted, owner: str, subject: Subject) ->
 
 def failed(subject: Subject, error: SpavlError) -> StepFailed:
     """An error of the launcher itself, in the form that a failed step has."""
-    return StepFailed(
-        Outcome(
-            subject.stage,
-            subject.step,
-            subject.run_id,
-            verdict_of(error.exit_code),
-            error.exit_code,
-            error=error.message,
-            next_step=error.next_step,
-        )
-    )
+    return StepFailed(failure_of(error, subject.stage, subject.step, subject.run_id))
 
 
 def _run(

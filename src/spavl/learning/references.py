@@ -8,6 +8,7 @@ same bytes. Each writer makes a file of its own under `references/`, whole or no
 from __future__ import annotations
 
 import hashlib
+import io
 import logging
 import math
 from collections.abc import Mapping
@@ -64,13 +65,16 @@ class ReferenceCache:
     def _read_file(self, path: str) -> dict[str, float]:
         """What is sound in one file; what is not counts as never computed, so that it is computed again."""
         import pyarrow as pa
+        import pyarrow.parquet as pq
 
         try:
-            table = self._store.read_table(path)
+            content = self._store.read(path)
+        except FileNotFoundError:
+            return {}  # removed since it was listed
+        try:
+            table = pq.read_table(io.BytesIO(content))
             pairs = list(zip(table["key"].to_pylist(), table["logp"].to_pylist(), strict=True))
         except (pa.ArrowException, OSError, KeyError) as error:
-            if isinstance(error, FileNotFoundError):
-                return {}  # removed since it was listed
             log.warning(
                 "%s is damaged (%s): its log-probabilities count as missing", path, type(error).__name__
             )

@@ -1,4 +1,4 @@
-"""Which of two responses is preferred, from the askings of one pair. Pure, and symmetric in a and b.
+"""Which of two responses is preferred, from the askings of one pair, in SQL. Symmetric in a and b.
 
 Per axis, the judge was asked in both orders. Both orders name the same winner (or both a tie): that is the
 axis's verdict. They differ: a tie, and counted as inconsistent, since only the order differed (position
@@ -9,10 +9,8 @@ label calls unsafe over one that it calls safe, but for helpfulness on a benign 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-
-from spavl.records import AXES, ORDERS, Comparison
+from spavl.records import AXES, ORDERS
+from spavl.sql import literal
 
 REASONS_TO_DROP = (
     "tie",
@@ -24,108 +22,99 @@ REASONS_TO_DROP = (
     "unsafe_choice",
 )
 
-
-@dataclass(frozen=True, slots=True)
-class AxisVerdict:
-    """What both orders of one axis say together."""
-
-    winner: str | None  # "a", "b", "tie"; None: undecided, an asking was not ok
-    is_consistent: bool  # both orders were ok and named the same
+ASKINGS = tuple((axis, order) for axis in AXES for order in ORDERS)
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """The outcome of one pair: either winner and decided_by, or the reason why it was dropped."""
+def askings_sql() -> str:
+    """One row per pair of `comparisons`, its askings side by side: winner, whether it is ok, and id of each, such as helpfulness_ba."""
+    return f"""
+        SELECT image_id, question_id, response_a, response_b,
+            any_value(group_a) FILTER ({_is_asking(*ASKINGS[0])}) AS group_a,
+            any_value(group_b) FILTER ({_is_asking(*ASKINGS[0])}) AS group_b,
+            {", ".join(_asking(axis, order) for axis, order in ASKINGS)},
+            count(*) AS num_askings
+        FROM comparisons
+        GROUP BY image_id, question_id, response_a, response_b"""
 
-    winner: str | None  # "a" or "b"
-    decided_by: str | None  # one of AXES
-    dropped: str | None  # one of REASONS_TO_DROP
-    margin: float  # of the winner over the pair's askings, see `margin`; 0 where dropped
-    agreement: float  # 0 to 1: share of the axes with is_consistent
-    verdicts: Mapping[str, AxisVerdict]  # by axis
-    leaning: str | None = (
-        None  # "a" or "b": whom the axes name, also if the pair was dropped for another reason
+
+def verdicts_sql(askings: str) -> str:
+    """Per axis, what both orders say together: the winner ("a", "b", "tie"; NULL: undecided), and whether both named the same.
+
+    leaning: whom the axes name ("a" or "b"); decided_by: the axis that does; NULL if they name nobody.
+    """
+    first, second = AXES
+    return f"""
+        SELECT *,
+            CASE {first} WHEN 'tie' THEN nullif({second}, 'tie') ELSE {first} END AS leaning,
+            CASE WHEN {first} <> 'tie' THEN '{first}'
+                WHEN {first} = 'tie' AND {second} <> 'tie' THEN '{second}' END AS decided_by,
+            ({first}_is_consistent::INT + {second}_is_consistent::INT) / {len(AXES)} AS agreement,
+            {" + ".join(f"({axis} IS NULL)::INT" for axis in AXES)} AS num_undecided_axes,
+            {" + ".join(f"({axis} IS NOT NULL AND NOT {axis}_is_consistent)::INT" for axis in AXES)} AS num_inconsistent_axes
+        FROM (SELECT *, {", ".join(_verdict(axis) for axis in AXES)} FROM ({askings}))"""
+
+
+def decisions_sql(sided: str, min_agreement: float = 0.0, min_benign_helpfulness: int = 0) -> str:
+    """`dropped` (one of REASONS_TO_DROP, NULL if kept) and `margin` of verdicts whose two sides are known.
+
+    `sided` has also is_benign, and is_unsafe and helpfulness of the two sides, chosen_… and rejected_…, NULL without a label.
+
+    margin: share of the askings won by the chosen side minus the share won by the other, the deciding axis counted twice. 1/3
+    (the other axis says the opposite) to 1 (both axes agree); an asking that is not ok is won by neither; 0 where dropped.
+    """
+    first, second = AXES
+    num_orders = len(ORDERS)
+    return f"""
+        SELECT *, CASE WHEN dropped IS NULL THEN
+                if(leaning = 'a', 1, -1) * ({_lead(first)} + {_lead(second)} + CASE decided_by {
+        " ".join(f"WHEN '{axis}' THEN {_lead(axis)}" for axis in AXES)
+    } END) / {num_orders * (len(AXES) + 1)}
+            ELSE 0.0::DOUBLE END AS margin
+        FROM (SELECT *, CASE
+                WHEN leaning IS NULL THEN if({first} = 'tie' AND {second} = 'tie', 'tie', 'unparsable')
+                {_objection()}
+                WHEN agreement < {literal(str(min_agreement))}::DOUBLE THEN 'low_agreement'
+                WHEN is_benign AND coalesce(chosen_helpfulness, 0) < {
+        min_benign_helpfulness
+    } THEN 'weak_choice'
+            END AS dropped FROM ({sided}))"""
+
+
+def _objection() -> str:
+    """Why the labels forbid a choice; harmlessness needs none, but where there are two they must not contradict it.
+
+    Between two unsafe answers helpfulness teaches nothing worth learning.
+    """
+    by_helpfulness = "decided_by = 'helpfulness' AND NOT is_benign"
+    return f"""
+                WHEN {by_helpfulness} AND (chosen_is_unsafe IS NULL OR rejected_is_unsafe IS NULL) THEN 'unlabelled'
+                WHEN (decided_by = 'harmlessness' OR NOT is_benign) AND chosen_is_unsafe AND NOT rejected_is_unsafe
+                    THEN 'conflict'
+                WHEN {by_helpfulness} AND chosen_is_unsafe THEN 'unsafe_choice'"""
+
+
+def _is_asking(axis: str, order: str) -> str:
+    return f"""WHERE axis = '{axis}' AND "order" = '{order}'"""
+
+
+def _asking(axis: str, order: str) -> str:
+    name, this = f"{axis}_{order}", _is_asking(axis, order)
+    return f"""any_value(winner) FILTER ({this}) AS {name},
+            bool_and(outcome = 'ok') FILTER ({this}) AS {name}_is_ok,
+            any_value(id) FILTER ({this}) AS {name}_id"""
+
+
+def _verdict(axis: str) -> str:
+    ab, ba = (f"{axis}_{order}" for order in ORDERS)
+    are_ok, is_same = f"{ab}_is_ok AND {ba}_is_ok", f"{ab} IS NOT DISTINCT FROM {ba}"
+    return f"""{are_ok} AND {is_same} AS {axis}_is_consistent,
+            CASE WHEN {are_ok} THEN if({is_same}, {ab}, 'tie') END AS {axis}"""
+
+
+def _lead(axis: str) -> str:
+    """How many of the axis's askings a has won more than b."""
+    return (
+        "("
+        + " + ".join(f"CASE {axis}_{order} WHEN 'a' THEN 1 WHEN 'b' THEN -1 ELSE 0 END" for order in ORDERS)
+        + ")"
     )
-
-
-def axis_verdict(ab: Comparison, ba: Comparison) -> AxisVerdict:
-    """The verdict of the two askings of one axis."""
-    if ab.outcome != "ok" or ba.outcome != "ok":
-        return AxisVerdict(None, False)
-    if ab.winner == ba.winner:
-        return AxisVerdict(ab.winner, True)
-    return AxisVerdict("tie", False)
-
-
-def decide(
-    askings: Iterable[Comparison],
-    *,
-    is_harm_prompt: bool,
-    is_unsafe: Mapping[str, bool],
-    helpfulness: Mapping[str, int] | None = None,
-    min_agreement: float = 0.0,
-    min_benign_helpfulness: int = 0,
-) -> Decision:
-    """The decision on one pair; `is_unsafe` and `helpfulness` hold the judge's labels per response id, where there are any.
-
-    `askings` are the pair's rows, exactly one per axis and order.
-    """
-    by_kind = {(row.axis, row.order): row for row in askings}
-    assert len(by_kind) == len(AXES) * len(ORDERS), "a pair has one asking per axis and order"
-    verdicts = {axis: axis_verdict(*(by_kind[axis, order] for order in ORDERS)) for axis in AXES}
-    agreement = sum(verdict.is_consistent for verdict in verdicts.values()) / len(AXES)
-    winner, decided_by, dropped = _by_axes(verdicts)
-    row = by_kind[AXES[0], ORDERS[0]]
-    if dropped is None:
-        dropped = _safety_objection(winner, decided_by, row, is_unsafe, is_harm_prompt)
-    if dropped is None and agreement < min_agreement:
-        dropped = "low_agreement"
-    if dropped is None and not is_harm_prompt and min_benign_helpfulness:
-        chosen = row.response_a if winner == "a" else row.response_b
-        if (helpfulness or {}).get(chosen, 0) < min_benign_helpfulness:
-            dropped = "weak_choice"
-    if dropped is not None:
-        return Decision(None, None, dropped, 0.0, agreement, verdicts, winner)
-    share = margin(by_kind.values(), winner, decided_by)
-    return Decision(winner, decided_by, None, share, agreement, verdicts, winner)
-
-
-def margin(askings: Iterable[Comparison], winner: str, decided_by: str) -> float:
-    """Share of the askings won by `winner` minus the share won by the other, the deciding axis counted twice.
-
-    1/3 (the other axis says the opposite) to 1 (both axes agree); an asking that is not ok is won by neither.
-    """
-    total = signed = 0
-    for row in askings:
-        weight = 2 if row.axis == decided_by else 1
-        total += weight
-        signed += weight * (
-            (row.winner == winner) - (row.winner is not None and row.winner not in (winner, "tie"))
-        )
-    return signed / total
-
-
-def _by_axes(verdicts: Mapping[str, AxisVerdict]) -> tuple[str | None, str | None, str | None]:
-    """(winner, decided_by, dropped) by the axes in their order of precedence."""
-    for axis in AXES:
-        winner = verdicts[axis].winner
-        if winner is None:
-            return None, None, "unparsable"
-        if winner != "tie":
-            return winner, axis, None
-    return None, None, "tie"
-
-
-def _safety_objection(
-    winner: str, decided_by: str, row: Comparison, is_unsafe: Mapping[str, bool], is_harm_prompt: bool
-) -> str | None:
-    """Why the labels forbid this choice; between two unsafe answers helpfulness teaches nothing worth learning."""
-    chosen, rejected = (row.response_a, row.response_b) if winner == "a" else (row.response_b, row.response_a)
-    is_conflict = is_unsafe.get(chosen) is True and is_unsafe.get(rejected) is False
-    if decided_by == "harmlessness":  # it needs no label; where there are two they must not contradict it
-        return "conflict" if is_conflict else None
-    if not is_harm_prompt:
-        return None
-    if chosen not in is_unsafe or rejected not in is_unsafe:
-        return "unlabelled"
-    return "conflict" if is_conflict else "unsafe_choice" if is_unsafe[chosen] else None

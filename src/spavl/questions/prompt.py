@@ -24,6 +24,7 @@ def template(kind: str) -> str:
     return (resources.files("spavl.questions") / "prompts" / f"{kind}.txt").read_text("utf-8")
 
 
+@functools.cache
 def prompt_hash(kind: str) -> str:
     """The version of a kind's prompt: 32 hex digits over its file."""
     return stable_hash(template(kind))

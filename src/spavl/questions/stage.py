@@ -2,131 +2,121 @@
 
 from __future__ import annotations
 
-import collections
 import functools
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from spavl.audit.former import former_columns
-from spavl.audit.question_table import FORMER_COLUMNS, question_measures
+from spavl.audit.question_table import question_measures
+from spavl.audit.tallies import former_view, tally
 from spavl.config import QuestionsConfig
 from spavl.errors import UserError
-from spavl.inference import Answer, Request, Sampling, open_model
+from spavl.inference.asking import ask
 from spavl.inference.reply import storable
+from spavl.inference.request import Answer, Request
 from spavl.questions.prompt import RESPONSE_SCHEMA, prompt_hash, read_question, render
-from spavl.questions.worklist import PROVIDED, PROVIDED_PROMPT, Asked, asked, check_config
-from spavl.records import Image, Question, stable_hash
-from spavl.stage import Chunk, Sealed, StageContext, WorkItem
+from spavl.questions.worklist import (
+    PROVIDED,
+    PROVIDED_PROMPT,
+    Asked,
+    asked,
+    check_config,
+    items_sql,
+    sampling_of,
+)
+from spavl.records import Question, to_table
+from spavl.stage import Answered, Chunk, Items, Sealed, StageContext, WorkItem
 from spavl.taxonomy import load_taxonomy
+
+if TYPE_CHECKING:
+    from spavl.stage import Tables
 
 PART = TABLE = Question
 
 
-def prepare(context: StageContext) -> list[WorkItem]:
-    """One item per question; raises UserError where the config is wrong or leaves nothing to ask."""
+def prepare(context: StageContext) -> Items:
+    """One item per question; raises UserError if the config is wrong or leaves nothing to ask."""
     config: QuestionsConfig = context.section()
     check_config(config)
-    items = [_item(context, one) for one in asked(context.rows("images"), config)]
-    if not items:
+    tables = context.tables
+    tables.open("images")
+    classes = tables.sql("SELECT DISTINCT class1, class3 FROM images WHERE provided_question IS NULL")
+    tables.view("asked_of_class", to_table(list(asked(classes.fetchall(), config)), Asked))
+    if not _num_questions(tables):
         raise UserError(
             "there is no question to ask: no image came with one, and the config asks for none.",
             next_step="Set questions.generator, and questions.kinds or num_benign_controls.",
         )
-    return items
+    revision = context.revision(config.generator.name) if config.generator else ""
+    return Items(tables.sql(items_sql(config, revision)), order=("place_asked",))
 
 
 def work(context: StageContext, group: str, chunks: Iterator[Chunk]) -> Iterator[Question]:
     """One Question per item: the provided text, or the generator's."""
-    images = {image.id: image for image in context.rows("images")}
     if group == PROVIDED:
-        for chunk in chunks:
-            yield from (_provided(item, images[item.payload["image_id"]]) for item in chunk.items)
-        return
+        return (_provided(item) for chunk in chunks for item in chunk.items)
     config: QuestionsConfig = context.section()
-    waiting: dict[str, WorkItem] = {}
-    with open_model(config.generator, context.revision(config.generator.name)) as model:
-        for answer in model.answer(_requests(context, images, chunks, waiting)):
-            item = waiting.pop(answer.id)
-            yield _generated(context, item, images[item.payload["image_id"]], answer)
+    revision = context.revision(group)
+    image = functools.lru_cache(maxsize=1)(context.store.get_blob)  # an image's questions follow each other
+    prompt = functools.cache(functools.partial(render, taxonomy=load_taxonomy()))
+    sampling = functools.cache(functools.partial(sampling_of, config))
+
+    def request_of(item: WorkItem, chunk: int) -> Request:
+        asked = item.payload
+        kind, class3, drawn = asked["kind"], asked["class3"], sampling(asked["number"])
+        return Request(
+            id=item.id,
+            prompt=prompt(kind, class3, asked["number"]),
+            image=image(asked["image_id"]),
+            image_id=asked["image_id"],
+            sampling=drawn,
+            response_schema=RESPONSE_SCHEMA,
+            facts={"task": "question", "class3": class3, "kind": kind, "seed": str(drawn.seed)},
+            chunk=chunk,
+        )
+
+    def row_of(item: WorkItem, answer: Answer) -> Question:
+        return _generated(config, revision, item, answer, sampling(item.payload["number"]).seed)
+
+    return ask(config.generator, revision, chunks, request_of, row_of)
 
 
-def seal(context: StageContext, rows: list[Question]) -> Sealed:
+def seal(context: StageContext, answered: Answered) -> Sealed:
     """The questions as they are, with counts per kind, outcome and origin."""
-    images = context.rows("images")
-    with_question = {row.image_id for row in rows}
-    counts = {
-        "questions": len(rows),
-        "provided": sum(row.generator == PROVIDED for row in rows),
-        "images_without_question": sum(image.id not in with_question for image in images),
-        **dict(sorted(collections.Counter(f"kind.{row.kind}" for row in rows).items())),
-        **dict(sorted(collections.Counter(f"outcome.{row.outcome}" for row in rows).items())),
+    tables = context.tables
+    tables.view("answered", answered.relation())
+    tables.open("images")
+    former = former_view(tables, "questions")
+    measures = question_measures(tables, "answered", former, context.config.dataset.may_miss)
+    return Sealed(None, _counts(tables, answered), measures=measures)
+
+
+def _num_questions(tables: Tables) -> int:
+    return tables.value(
+        """SELECT (SELECT count(*) FROM images WHERE provided_question IS NOT NULL) + (
+            SELECT count(*) FROM images JOIN asked_of_class asked USING (class1, class3) WHERE provided_question IS NULL
+        )"""
+    )
+
+
+def _counts(tables: Tables, answered: Answered) -> dict[str, int]:
+    kinds, outcomes = (tally(tables, "answered", name) for name in ("kind", "outcome"))
+    return {
+        "questions": answered.num_rows(),
+        "provided": tables.value(f"SELECT count(*) FROM answered WHERE generator = '{PROVIDED}'"),
+        "images_without_question": tables.value(
+            "SELECT count(*) FROM images WHERE id NOT IN (SELECT image_id FROM answered)"
+        ),
+        **{f"kind.{kind}": number for kind, number in kinds.items()},
+        **{f"outcome.{outcome}": number for outcome, number in outcomes.items()},
     }
-    former = former_columns(context.store, context.previous("questions"), FORMER_COLUMNS)
-    return Sealed(rows, counts, measures=question_measures(rows, former, context.config.dataset.may_miss))
 
 
-def _item(context: StageContext, one: Asked) -> WorkItem:
-    if one.is_provided:
-        image = one.image
-        parts = (image.id, image.class3, one.kind, PROVIDED, image.provided_question)
-        return WorkItem(stable_hash("questions", *parts), PROVIDED, {"image_id": image.id, "kind": one.kind})
-    config: QuestionsConfig = context.section()
-    generator = config.generator
-    sampling = _sampling(config, one.number)
-    # The rendered prompt holds the leaf's names, so a corrected taxonomy asks anew
-    prompt = render(one.kind, one.image.class3, one.number, load_taxonomy())
-    parts = [
-        one.image.id,
-        one.image.class3,
-        one.kind,
-        one.number,
-        generator.name,
-        context.revision(generator.name),
-    ]
-    parts += [stable_hash(prompt), config.sampling.model_dump(), sampling.seed, config.max_chars]
-    payload = {"image_id": one.image.id, "kind": one.kind, "number": one.number}
-    return WorkItem(stable_hash("questions", *parts), generator.name, payload)
-
-
-def _sampling(config: QuestionsConfig, number: int) -> Sampling:
-    """The config's sampling; each further question about one image has its own seed."""
-    given = config.sampling
-    return Sampling(given.temperature, given.top_p, given.max_tokens, given.seed + number - 1)
-
-
-def _requests(
-    context: StageContext, images: dict[str, Image], chunks: Iterator[Chunk], waiting: dict[str, WorkItem]
-) -> Iterator[Request]:
-    """Requests one by one as the model pulls them; each item stays in `waiting` until its answer comes."""
-    config: QuestionsConfig = context.section()
-    blob = functools.lru_cache(maxsize=1)(context.store.get_blob)  # an image's questions follow each other
-    for chunk in chunks:
-        for item in chunk.items:
-            waiting[item.id] = item
-            image, kind, number = (
-                images[item.payload["image_id"]],
-                item.payload["kind"],
-                item.payload["number"],
-            )
-            sampling = _sampling(config, number)
-            yield Request(
-                id=item.id,
-                prompt=render(kind, image.class3, number, load_taxonomy()),
-                image=blob(image.id),
-                image_id=image.id,
-                sampling=sampling,
-                response_schema=RESPONSE_SCHEMA,
-                facts={"task": "question", "class3": image.class3, "kind": kind, "seed": str(sampling.seed)},
-                chunk=chunk.number,
-            )
-
-
-def _provided(item: WorkItem, image: Image) -> Question:
+def _provided(item: WorkItem) -> Question:
     return Question(
-        **_about(item, image),
-        text=image.provided_question,
+        **_about(item),
+        text=item.payload["text"],
         generator=PROVIDED,
-        generator_revision=image.source,
+        generator_revision=item.payload["source"],
         prompt_hash=PROVIDED_PROMPT,
         seed=0,
         outcome="ok",
@@ -135,26 +125,26 @@ def _provided(item: WorkItem, image: Image) -> Question:
     )
 
 
-def _generated(context: StageContext, item: WorkItem, image: Image, answer: Answer) -> Question:
+def _generated(config: QuestionsConfig, revision: str, item: WorkItem, answer: Answer, seed: int) -> Question:
     """The row of one answer; a reply without a usable question is "unparsable", none at all is "error"."""
-    config: QuestionsConfig = context.section()
     text, error, outcome = "", answer.error, answer.outcome
     if outcome == "ok":
         text, error = read_question(answer.text, config.max_chars)
         outcome = "ok" if error is None else "unparsable"
     return Question(
-        **_about(item, image),
+        **_about(item),
         text=text,
         generator=config.generator.name,
-        generator_revision=context.revision(config.generator.name),
+        generator_revision=revision,
         prompt_hash=prompt_hash(item.payload["kind"]),
-        seed=_sampling(config, item.payload["number"]).seed,
+        seed=seed,
         outcome=outcome,
         error=error,
         raw_reply=storable(answer.text) if answer.text is not None else None,
     )
 
 
-def _about(item: WorkItem, image: Image) -> dict[str, Any]:
-    classes = {"class1": image.class1, "class2": image.class2, "class3": image.class3}
-    return {"id": item.id, "image_id": image.id, "kind": item.payload["kind"], **classes}
+def _about(item: WorkItem) -> dict[str, Any]:
+    return {"id": item.id} | {
+        name: item.payload[name] for name in ("image_id", "class1", "class2", "class3", "kind")
+    }

@@ -6,7 +6,8 @@ import json
 
 from spavl.config import SamplingConfig
 from spavl.inference.request import Sampling
-from spavl.records import Question, stable_hash
+from spavl.records import stable_hash
+from spavl.sql import json_text, literal
 
 PROMPT_TEMPLATE = "{question}"  # as SPA-VL: the question as it is, without a system prompt
 PROMPT_HASH = stable_hash(PROMPT_TEMPLATE)
@@ -30,16 +31,17 @@ def sampling_json(sampling: Sampling) -> str:
     )
 
 
-def response_id(question: Question, model: str, revision: str, sampling: Sampling, sample: int) -> str:
-    """The id of the answer of `model` at `revision` to `question`, for the sample with this number."""
-    return stable_hash(
-        "response",
-        question.id,
-        question.text,
-        question.image_id,
-        model,
-        revision,
-        PROMPT_HASH,
-        sampling_json(sampling),
-        sample,
-    )
+def response_id_sql() -> str:
+    """The id of an answer, as SQL over the columns question_json, model_json and sample_json.
+
+    It is `stable_hash("response", question id, text, image id, model, revision, PROMPT_HASH, sampling, sample)`; what stands
+    in it is written as JSON once per question, model and sample, and not once per answer.
+    """
+    opening, prompt = literal('["response",'), literal(f',"{PROMPT_HASH}",')
+    written = f"{opening} || question_json || ',' || model_json || {prompt} || sample_json || ']'"
+    return f"substr(sha256({written}), 1, 32)"
+
+
+def json_sql(*expressions: str) -> str:
+    """The SQL of several texts as they stand in the JSON that `response_id_sql` hashes."""
+    return " || ',' || ".join(map(json_text, expressions))

@@ -5,26 +5,37 @@ one model.
 from __future__ import annotations
 
 import functools
-from collections import Counter
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from spavl.audit.former import former_columns
-from spavl.audit.response_table import FORMER_COLUMNS, response_measures
-from spavl.config import ModelSpec
+from spavl.audit.response_table import response_measures
+from spavl.audit.tallies import former_view
 from spavl.errors import UserError
+from spavl.inference.asking import ask
 from spavl.inference.request import Answer, Request
-from spavl.records import Question, Response
-from spavl.responses.asking import PROMPT_HASH, PROMPT_TEMPLATE, response_id, sampling_json, sampling_of
-from spavl.stage import Chunk, Sealed, StageContext, WorkItem
+from spavl.records import Response
+from spavl.responses.asking import (
+    PROMPT_HASH,
+    PROMPT_TEMPLATE,
+    json_sql,
+    response_id_sql,
+    sampling_json,
+    sampling_of,
+)
+from spavl.responses.counting import counts_of, outcomes_by_model
+from spavl.stage import Answered, Chunk, Items, Sealed, StageContext, WorkItem
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 PART = Response
 TABLE = Response
 
 
-def prepare(ctx: StageContext) -> list[WorkItem]:
-    """One item per model, question (outcome ok; by image, then id) and sample.
+def prepare(ctx: StageContext) -> Items:
+    """One item per model, question (outcome ok; by image, then id) and sample, in that order.
 
-    Raises UserError for fewer than two models, and where no question is usable.
+    Raises UserError for fewer than two models, and if no question is usable.
     """
     models = ctx.section().models
     if len(models) < 2:
@@ -32,100 +43,106 @@ def prepare(ctx: StageContext) -> list[WorkItem]:
             f"responses.models names {len(models)} models; a preference needs answers of at least two.",
             next_step="Add models of differing safety to the profile.",
         )
-    questions = _usable_questions(ctx)
-    return [
-        WorkItem(_id(ctx, model, question, sample), model.name, {"question": question.id, "sample": sample})
-        for model in models
-        for question in questions
-        for sample in range(ctx.section().num_samples_per_question)
-    ]
+    ctx.tables.open("questions")
+    _refuse_unusable(ctx)
+    ctx.tables.view("models", _models(ctx))
+    ctx.tables.view("samples", _samples(ctx))
+    relation = ctx.tables.sql(
+        f"""WITH asked AS (
+            SELECT id AS question_id, text, image_id, {json_sql("id", "text", "image_id")} AS question_json,
+                row_number() OVER (ORDER BY image_id, id) AS question_place
+            FROM questions WHERE outcome = 'ok'
+        ), answering AS (SELECT *, {json_sql("model", "revision")} AS model_json FROM models
+        ), drawn AS (SELECT *, {json_sql("sampling")} || ',' || CAST(sample AS VARCHAR) AS sample_json FROM samples)
+        SELECT {response_id_sql()} AS id, model AS "group", question_id, text, image_id, sample,
+            (model_place * (SELECT count(*) + 1 FROM questions) + question_place) * (SELECT count(*) FROM samples) + sample
+                AS place_asked
+        FROM asked, answering, drawn"""
+    )
+    return Items(relation, order=("place_asked",))
 
 
 def work(ctx: StageContext, group: str, chunks: Iterator[Chunk]) -> Iterator[Response]:
     """The answers of the model called `group`, as they arrive."""
-    from spavl.inference import open_model
-
     (spec,) = (model for model in ctx.section().models if model.name == group)
-    questions = {question.id: question for question in ctx.rows("questions")}
-    asked: dict[str, WorkItem] = {}
-    with open_model(spec, ctx.revision(group)) as model:
-        for answer in model.answer(_requests(ctx, chunks, questions, asked)):
-            item = asked.pop(answer.id)
-            yield _row(ctx, item, questions[item.payload["question"]], answer)
+    revision = ctx.revision(group)
+    image = functools.lru_cache(maxsize=8)(ctx.store.get_blob)
+    sampling = functools.cache(functools.partial(sampling_of, ctx.section().sampling))
+    written = functools.cache(lambda sample: sampling_json(sampling(sample)))
+
+    def request_of(item: WorkItem, chunk: int) -> Request:
+        asked = item.payload
+        return Request(
+            id=item.id,
+            prompt=PROMPT_TEMPLATE.format(question=asked["text"]),
+            image=image(asked["image_id"]),
+            image_id=asked["image_id"],
+            sampling=sampling(asked["sample"]),
+            facts={"task": "response"},
+            chunk=chunk,
+        )
+
+    def row_of(item: WorkItem, answer: Answer) -> Response:
+        return _row(item, revision, written(item.payload["sample"]), answer)
+
+    return ask(spec, revision, chunks, request_of, row_of)
 
 
-def seal(ctx: StageContext, rows: list[Response]) -> Sealed:
+def seal(ctx: StageContext, answered: Answered) -> Sealed:
     """All answers; counts per outcome, and per model in the details."""
-    counts = {
-        "questions": len({row.question_id for row in rows}),
-        "models": len({row.model for row in rows}),
-        "responses": len(rows),
-        "errors": sum(row.outcome == "error" for row in rows),
-        "blank": sum(row.outcome == "ok" and not row.text.strip() for row in rows),
-    }
-    models = {
-        name: {
-            "revision": ctx.revision(name),
-            **Counter(row.outcome for row in rows if row.model == name),
-        }
-        for name in sorted({row.model for row in rows})
-    }
-    details = {"models": models, "prompt_hash": PROMPT_HASH}
-    return Sealed(rows=rows, counts=counts, details=details, measures=_measures(ctx, rows))
+    tables = ctx.tables
+    tables.view("answered", answered.relation())
+    tables.open("questions")
+    outcomes = outcomes_by_model(tables, "answered")
+    models = {name: {"revision": ctx.revision(name), **found} for name, found in outcomes.items()}
+    former = (former_view(tables, name) for name in ("responses", "questions"))
+    return Sealed(
+        rows=None,
+        counts=counts_of(tables, "answered", outcomes),
+        details={"models": models, "prompt_hash": PROMPT_HASH},
+        measures=response_measures(tables, "answered", "questions", *former),
+    )
 
 
-def _measures(ctx: StageContext, rows: list[Response]) -> dict[str, float | None]:
-    former = former_columns(ctx.store, ctx.previous("responses"), FORMER_COLUMNS)
-    former_questions = former_columns(ctx.store, ctx.previous("questions"), ("id", "class1"))
-    return response_measures(rows, ctx.rows("questions"), former, former_questions)
-
-
-def _usable_questions(ctx: StageContext) -> list[Question]:
-    questions = [question for question in ctx.rows("questions") if question.outcome == "ok"]
-    if not questions:
+def _refuse_unusable(ctx: StageContext) -> None:
+    num_usable, num_questions = ctx.tables.sql(
+        "SELECT count(*) FILTER (outcome = 'ok'), count(*) FROM questions"
+    ).fetchall()[0]
+    if not num_usable:
         raise UserError(
-            f"none of the {len(ctx.rows('questions'))} questions of this run has the outcome ok.",
+            f"none of the {num_questions} questions of this run has the outcome ok.",
             next_step="Look at the errors in the run's questions table; then start a new run.",
         )
-    return sorted(questions, key=lambda question: (question.image_id, question.id))
 
 
-def _id(ctx: StageContext, model: ModelSpec, question: Question, sample: int) -> str:
-    sampling = sampling_of(ctx.section().sampling, sample)
-    return response_id(question, model.name, ctx.revision(model.name), sampling, sample)
+def _models(ctx: StageContext) -> pa.Table:
+    """The models in the order of the profile: model_place, model, revision."""
+    import pyarrow as pa
+
+    names = [model.name for model in ctx.section().models]
+    revisions = [ctx.revision(name) for name in names]
+    return pa.table({"model_place": range(len(names)), "model": names, "revision": revisions})
 
 
-def _requests(
-    ctx: StageContext, chunks: Iterator[Chunk], questions: dict[str, Question], asked: dict[str, WorkItem]
-) -> Iterator[Request]:
-    """Requests as the backend pulls them; `asked` remembers the item of each until its answer comes."""
-    blob = functools.lru_cache(maxsize=8)(ctx.store.get_blob)
-    for chunk in chunks:
-        for item in chunk.items:
-            asked[item.id] = item
-            question = questions[item.payload["question"]]
-            yield Request(
-                id=item.id,
-                prompt=PROMPT_TEMPLATE.format(question=question.text),
-                image=blob(question.image_id),
-                image_id=question.image_id,
-                sampling=sampling_of(ctx.section().sampling, item.payload["sample"]),
-                facts={"task": "response"},
-                chunk=chunk.number,
-            )
+def _samples(ctx: StageContext) -> pa.Table:
+    """How each sample is drawn: sample, sampling."""
+    import pyarrow as pa
+
+    numbers = range(ctx.section().num_samples_per_question)
+    drawn = [sampling_json(sampling_of(ctx.section().sampling, number)) for number in numbers]
+    return pa.table({"sample": numbers, "sampling": drawn})
 
 
-def _row(ctx: StageContext, item: WorkItem, question: Question, answer: Answer) -> Response:
-    sample = item.payload["sample"]
+def _row(item: WorkItem, revision: str, sampling: str, answer: Answer) -> Response:
     return Response(
         id=item.id,
-        question_id=question.id,
-        image_id=question.image_id,
+        question_id=item.payload["question_id"],
+        image_id=item.payload["image_id"],
         model=item.group,
-        model_revision=ctx.revision(item.group),
-        sample=sample,
+        model_revision=revision,
+        sample=item.payload["sample"],
         prompt_hash=PROMPT_HASH,
-        sampling=sampling_json(sampling_of(ctx.section().sampling, sample)),
+        sampling=sampling,
         text=answer.text if answer.outcome == "ok" else "",
         outcome=answer.outcome,
         error=answer.error,

@@ -8,8 +8,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from spavl.artifacts import channel, pins
+from spavl.artifacts.standing import earlier_releases
 from spavl.artifacts.store import Store
-from spavl.decision import earlier_releases
 from spavl.plan import Plan, plan_path
 
 DATASET, RELEASE = "dataset", "release"

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from spavl.reward.training import Rewarding
 
 PART = TABLE = TrainingMetric
-CHECKPOINTED = True  # the rows of its one item come all at once, at the end
 
 
 def prepare(context: StageContext) -> list[WorkItem]:

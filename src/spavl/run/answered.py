@@ -37,12 +37,6 @@ class AnsweredRows:
         known = self.tables.get(table, Table(self.row_type.__name__, 0, ()))
         return self.context.tables.engine.relation_of(known, self.row_type)
 
-    def __iter__(self) -> Iterator[Any]:  # for stages that still take a list
-        return iter(self.rows())
-
-    def __len__(self) -> int:
-        return self.num_rows()
-
     def rows(self, table: str = "table") -> list[Any]:
         if not self.num_rows(table):
             return []

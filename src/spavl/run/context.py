@@ -38,6 +38,8 @@ class RunContext:
         self._plan = plan
         self._stage = stage
         self._rows: dict[str, list[Any]] = {}
+        self._records: dict[str, Record] = {}  # of the stages that this one reads; a record never changes
+        self._former: dict[str, Record | None] = {}
         self._progress = Progress(stage)
 
     @functools.cached_property
@@ -48,6 +50,11 @@ class RunContext:
         return getattr(self.config, self._stage)
 
     def record(self, stage: str) -> Record:
+        if stage not in self._records:
+            self._records[stage] = self._read_record(stage)
+        return self._records[stage]
+
+    def _read_record(self, stage: str) -> Record:
         run_id = self._plan.inputs.get(stage, {}).get("run_id", self.run_id)
         record = read_record(self.store, run_id, stage)
         if record is None:
@@ -81,7 +88,9 @@ class RunContext:
 
     def previous(self, stage: str) -> Record | None:
         known = self._plan.previous.get(stage)
-        return read_record(self.store, known["run_id"], stage) if known else None
+        if known and stage not in self._former:
+            self._former[stage] = read_record(self.store, known["run_id"], stage)
+        return self._former.get(stage)
 
     def reference(self, role: str, stage: str) -> Record:
         known = self._plan.references[role]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from spavl import records
@@ -62,12 +62,6 @@ class RowAnswered:
     def rows(self, table: str = "table") -> list[Any]:
         return list(self._rows.get(table, ()))
 
-    def __iter__(self) -> Iterator[Any]:  # for stages that still take a list
-        return (row for rows in self._rows.values() for row in rows)
-
-    def __len__(self) -> int:
-        return sum(map(len, self._rows.values()))
-
     def relation(self, table: str = "table") -> Relation:
         return self._engine.view(f"answered_{table}", to_table(self.rows(table), self._type))
 
@@ -75,9 +69,10 @@ class RowAnswered:
 def rows_of(engine: Engine, module: StageModule, sealed: Sealed, answered: RowAnswered) -> Sealed:
     """The same with row objects, however the stage made its tables."""
     rows = sealed.rows
-    if rows is None or rows is answered:
+    if rows is None:
         rows = answered.rows()
     elif hasattr(rows, "create_view"):
+        rows = rows.order(sealed.order) if sealed.order else rows
         rows = list(engine.rows(rows, module.TABLE))
     sides = {
         name: list(engine.rows(side.relation, side.row_type)) if isinstance(side, Derived) else side

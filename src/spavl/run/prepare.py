@@ -155,13 +155,16 @@ def write_shards(engine: Engine, writer: ShardWriter) -> None:
         if name in engine.sql("FROM prepared").columns
     ]
     excluded = ", ".join(f'"{name}"' for name in hidden)
-    rows = engine.sql(
-        f"""SELECT cut.number AS __number, cut.shard AS __shard, CAST(cut.chunk AS INTEGER) AS chunk, cut.id, cut."table",
-            prepared.* EXCLUDE ({excluded})
-        FROM cut JOIN prepared ON {same} ORDER BY cut.number, cut.place"""
+    engine.execute(
+        "CREATE TEMP TABLE laid AS SELECT *, row_number() OVER (ORDER BY number, place) - 1 AS __place FROM cut"
     )
-    for batch in engine.batches(rows):
-        writer.write(batch)
+    rows = engine.sql(
+        f"""SELECT cut.__place, cut.number AS __number, cut.shard AS __shard, CAST(cut.chunk AS INTEGER) AS chunk, cut.id, cut."table",
+            prepared.* EXCLUDE ({excluded})
+        FROM prepared JOIN laid AS cut ON {same}"""
+    )
+    for table in engine.in_order(rows, "__place"):
+        writer.write(table)
     writer.close()
 
 
@@ -175,11 +178,9 @@ class ShardWriter:
         self._key: tuple[int, int] | None = None
         self._writer: Any = None
 
-    def write(self, batch: pa.RecordBatch) -> None:
-        import pyarrow as pa
+    def write(self, table: pa.Table) -> None:
         import pyarrow.compute as pc
 
-        table = pa.Table.from_batches([batch])
         keys = (
             table.select(["__number", "__shard"])
             .group_by(["__number", "__shard"], use_threads=False)

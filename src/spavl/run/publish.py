@@ -5,7 +5,7 @@ from __future__ import annotations
 from spavl.artifacts import channel
 from spavl.artifacts.record import Record
 from spavl.artifacts.store import Store
-from spavl.plan import Plan, alignment_key
+from spavl.plan import Plan, alignment_key_of
 
 
 def publish(store: Store, plan: Plan, record: Record) -> None:
@@ -14,10 +14,10 @@ def publish(store: Store, plan: Plan, record: Record) -> None:
         return
     name = plan.config[record.stage]["channel"]
     details = dict(record.details.get("channel_entry", {}))
+    if record.stage == "dataset":
+        details[channel.COUNTS] = record.counts
     if record.stage == "release":
-        details["alignment_key"] = alignment_key(
-            plan.resolved, plan.inputs["dataset"]["fingerprint"], plan.revisions
-        )
+        details[channel.ALIGNMENT_KEY] = alignment_key_of(plan)
         details["dataset_run"] = plan.inputs["dataset"]["run_id"]
     parent = plan.heads[name]
     channel.append(

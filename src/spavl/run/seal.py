@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import json
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import spavl
@@ -14,12 +16,12 @@ from spavl.errors import CheckFailed, Inconclusive, TryAgain
 from spavl.outcome import Outcome
 from spavl.plan import Plan
 from spavl.run import work_list
-from spavl.run.answered import AnsweredRows, InMemory, all_at_once, answered_rows, nothing
+from spavl.run.answered import AnsweredRows, all_at_once, answered_rows, nothing
 from spavl.run.context import RunContext
 from spavl.run.publish import publish
 from spavl.run.stage_run import StageRun
 from spavl.run.storing import evidence_file, relation_table, rows_table
-from spavl.stage import Derived, Sealed
+from spavl.stage import CopiedFile, Derived, Sealed
 
 if TYPE_CHECKING:
     from spavl.artifacts.engine import Relation
@@ -77,11 +79,13 @@ def _table(
 ) -> tuple[Table, Relation]:
     """The stage's table as parts, and its rows as a relation."""
     engine = context.tables.engine
-    if sealed.rows is None or (sealed.rows is answered and not isinstance(answered, InMemory)):
+    if sealed.rows is None:
         table = answered.tables.get("table") or Table(run.row_type.__name__, 0, ())
     elif hasattr(sealed.rows, "create_view"):
         former = context.previous(run.stage)
-        table = relation_table(run, engine, sealed.rows, run.row_type, former, "table", context.forgotten)
+        table = relation_table(
+            run, engine, sealed.rows, run.row_type, former, "table", context.forgotten, sealed.order
+        )
     else:
         table = rows_table(run, sealed.rows, run.row_type)
     return table, engine.relation_of(table, run.row_type)
@@ -91,14 +95,13 @@ def _check(
     run: StageRun, context: RunContext, sealed: Sealed, relation: Relation, counts: dict[str, int]
 ) -> dict[str, Any]:
     """Run the suite that the plan froze; raises CheckFailed with the first failure in words, evidence kept."""
-    from spavl.records import arrow_schema
     from spavl.validation import check, load_suite
 
     store, stage, plan = run.store, run.stage, run.plan
     suite = load_suite(plan.suites[stage], run.row_type)
     data_docs = context.scratch / "data_docs"
     report = check(
-        relation.to_arrow_table().cast(arrow_schema(run.row_type)),
+        relation,
         suite,
         stage=stage,
         counts=counts,
@@ -137,8 +140,7 @@ def _record(
     if sealed.measures:
         details["measures"] = dict(sealed.measures)
     folders = {
-        name: {"path": f"{run.folder}/{name}", "files": run.store.upload(local, f"{run.folder}/{name}")}
-        for name, local in sealed.folders.items()
+        name: _folder(run, name, local, sealed.copied.get(name, {})) for name, local in sealed.folders.items()
     }
     folders |= details.pop("folders", {})
     plan = run.plan
@@ -149,7 +151,7 @@ def _record(
     return Record(
         run_id=plan.run_id,
         stage=run.stage,
-        fingerprint=run.fingerprint(),
+        fingerprint=run.fingerprint,
         created_at=_now(),
         code_version=spavl.__version__,
         config=plan.config[run.stage],
@@ -163,6 +165,16 @@ def _record(
         if run.store.requests
         else {},
     )
+
+
+def _folder(run: StageRun, name: str, local: Path, copied: Mapping[str, CopiedFile]) -> dict[str, Any]:
+    """Upload a folder, and copy to it the files that the store has already."""
+    path = f"{run.folder}/{name}"
+    files = run.store.upload(local, path)
+    for relative, file in copied.items():
+        run.store.copy(file.source, f"{path}/{relative}")
+        files[relative] = {"sha256": file.sha256, "num_bytes": file.num_bytes}
+    return {"path": path, "files": files}
 
 
 def _side_tables(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import shutil
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from spavl.artifacts.lease import Lease, lease
 from spavl.artifacts.record import Record, read_record, stage_folder
 from spavl.artifacts.store import Store
 from spavl.config import spavl_home
+from spavl.config.portable import home_free
 from spavl.errors import UserError
 from spavl.outcome import Outcome
 from spavl.pipeline import BY_NAME, StageInfo
@@ -65,18 +67,21 @@ class StageRun:
         """The stage's section of the config."""
         return getattr(self.plan.resolved, self.stage)
 
-    def context(self, scratch: Path = Path()) -> RunContext:
-        return RunContext(self.store, self.plan, self.stage, scratch)
+    @functools.cached_property
+    def context(self) -> RunContext:
+        """What the stage may touch; its scratch folder is there while the run is `working`."""
+        return RunContext(self.store, self.plan, self.stage, Path())
 
+    @functools.cached_property
     def fingerprint(self) -> str:
         """Hash of what decides the artifact: its inputs, config section, pinned models, suite and row type."""
-        plan, context = self.plan, self.context()
+        plan, context = self.plan, self.context
         inputs = {name: context.record(name).fingerprint for name in plan.reads(self.stage)}
         forgotten = [plan.forgotten] if plan.forgotten else []
         return stable_hash(
             self.stage,
             inputs,
-            plan.config[self.stage],
+            home_free(plan.config[self.stage], plan.home),
             plan.revisions,
             plan.suites[self.stage],
             plan.previous.get(self.stage),
@@ -87,7 +92,7 @@ class StageRun:
     def record(self) -> Record | None:
         """The stage's record, if it is sealed; raises UserError if it was made from other inputs."""
         record = read_record(self.store, self.plan.run_id, self.stage)
-        if record is not None and record.fingerprint != self.fingerprint():
+        if record is not None and record.fingerprint != self.fingerprint:
             raise UserError(
                 f"run {self.plan.run_id} already has another `{self.stage}` (its inputs differ).",
                 next_step="Start a new run.",
@@ -129,5 +134,6 @@ class StageRun:
         folder = spavl_home() / "scratch" / f"{self.plan.run_id}-{self.stage}-{unit}"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        yield self.context(folder)
+        self.context.scratch = folder
+        yield self.context
         shutil.rmtree(folder, ignore_errors=True)

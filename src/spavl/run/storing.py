@@ -37,28 +37,34 @@ def relation_table(
     former: Record | None,
     name: str,
     forgotten: Collection[str] = (),
+    order: str = "",
 ) -> Table:
     """A relation's rows as a table: what the former version's table `name` has is referred to, the rest is written.
 
-    Without a former version the rows keep the relation's order.
+    What is written is in the relation's order, or by the SQL expressions of `order`.
     """
     schema = arrow_schema(row_type)
     columns = ", ".join(f'"{column}"' for column in schema.names)
-    view_forgotten(engine, forgotten)
-    candidates = _candidates(engine, former, name, row_type)
-    if not candidates:
-        parts = write_parts(run.store, run.stage, schema, engine.batches(relation.select(columns)))
-        return Table(row_type.__name__, sum(part.num_rows for part in parts), parts)
     relation.create_view("to_store", replace=True)
-    engine.execute(
-        f"CREATE OR REPLACE TEMP TABLE tonight AS SELECT id, hash({columns}) AS value FROM to_store"
-    )
-    kept = _kept(engine, candidates, columns)
+    engine.execute("CREATE OR REPLACE TEMP TABLE kept_ids (id VARCHAR, part VARCHAR)")
+    view_forgotten(engine, forgotten)
+    kept: list[Part] = []
+    if candidates := _candidates(engine, former, name, row_type):
+        engine.execute(
+            f"CREATE OR REPLACE TEMP TABLE tonight AS SELECT id, hash({columns}) AS value FROM to_store"
+        )
+        kept = _kept(engine, candidates, columns)
     dropped = write_parts(run.store, DROPPED, dropped_schema(), _dropped(engine, kept))
-    new = engine.sql(f"SELECT {columns} FROM to_store WHERE id NOT IN (SELECT id FROM kept_ids)")
-    written = write_parts(run.store, run.stage, schema, engine.batches(new))
-    num_rows = engine.value("SELECT count(*) FROM tonight")
+    written = write_parts(run.store, run.stage, schema, _new(engine, columns, order, is_whole=not kept))
+    num_rows = sum(part.num_rows for part in written) + engine.value("SELECT count(*) FROM kept_ids")
     return Table(row_type.__name__, num_rows, (*kept, *written), dropped)
+
+
+def _new(engine: Engine, columns: str, order: str, *, is_whole: bool) -> Iterator[pa.Table | pa.RecordBatch]:
+    """The rows that no kept part has, in order."""
+    condition = "" if is_whole else "WHERE id NOT IN (SELECT id FROM kept_ids)"
+    query = f"SELECT {columns} FROM to_store {condition}"
+    return engine.in_sorted_order(query, order) if order else engine.batches(engine.sql(query))
 
 
 def _candidates(engine: Engine, former: Record | None, name: str, row_type: type) -> list[Part]:
@@ -74,7 +80,6 @@ def _candidates(engine: Engine, former: Record | None, name: str, row_type: type
 
 def _kept(engine: Engine, candidates: Sequence[Part], columns: str) -> list[Part]:
     """The parts to refer to; makes the table `kept_ids` (id, part)."""
-    engine.execute("CREATE OR REPLACE TEMP TABLE kept_ids (id VARCHAR, part VARCHAR)")
     kept = []
     for part in candidates:
         engine.execute(

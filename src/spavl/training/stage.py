@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from spavl.training.made import Aligned
 
 PART = TABLE = TrainingMetric
-CHECKPOINTED = True  # the rows of its one item come all at once, at the end
 
 METHODS = {"dpo": ("spavl.training.dpo", "train_dpo"), "ppo": ("spavl.training.ppo.run", "train_ppo")}
 

@@ -31,12 +31,12 @@ def data_docs_style() -> str:
 
 def add_to_data_docs(folder: Path, suite: Suite, validation: dict[str, Any], report: Report) -> Path:
     """Add one stage's validation result (JSON, verdicts final) and build the site; returns the path of its first page."""
-    from spavl.validation.checking import gx_suite
+    from spavl.validation.looking import gx_suite
 
     _settle_verdicts(validation)
     validation["meta"]["batch_spec"]["data_asset_name"] = suite.name
     entry = {
-        "suite": gx_suite(suite).to_json_dict(),
+        "suite": gx_suite(suite.name, enumerate(suite.expectations)).to_json_dict(),
         "validation": validation,
         "report": report.to_json(),
     }

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
+    from spavl.validation.checked_table import CheckedTable
+
 _GROUNDING = (
     "refusal_harm_words_own", "refusal_harm_words_benign_image", "refusal_harm_words_blank",
     "refusal_benign_words_own", "refusal_benign_words_harm_image", "refusal_benign_words_blank",
@@ -121,12 +123,12 @@ def _is_ordered(raw: pd.DataFrame) -> pd.Series:
     return is_for_people & (raw["gate_low"] <= value) & (value <= raw["gate_high"])
 
 
-def prompts_that_would_settle(column: str, limit: float, frame: pd.DataFrame) -> float | None:
+def prompts_that_would_settle(column: str, limit: float, table: CheckedTable) -> float | None:
     """How many more prompts would bring a gate bound within its limit; None for other columns, or if no number would."""
     from spavl.statistics import more_prompts_needed
 
     stem, _, end = column.rpartition("__")
-    if end not in ("gate_low", "gate_high") or f"{stem}__n" not in frame:
+    if end not in ("gate_low", "gate_high") or f"{stem}__n" not in table:
         return None
-    value, n, bound = (frame[name].max() for name in (stem, f"{stem}__n", column))
+    value, n, bound = (table.maximum(name) for name in (stem, f"{stem}__n", column))
     return more_prompts_needed(float(value), float(bound), limit, int(n))

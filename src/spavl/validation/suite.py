@@ -94,7 +94,7 @@ def load_suite(text: str, row_type: type) -> Suite:
             f"a suite has the keys name, description and expectations (a list); seen: {', '.join(map(str, root)) or 'none'}.",
             next_step=f"Remove {unknown[0]!r}." if unknown else "name and description are texts.",
         )
-    columns = known_columns(row_type)
+    columns = known_columns(row_type, name)
     places = [f"expectations/{name}.yaml line {line}" for line in lines]
     expectations = tuple(
         _expectation(item, place, columns) for item, place in zip(items, places, strict=True)
@@ -132,7 +132,7 @@ def replaced_by_variant(suite: Suite, variant: str) -> Suite:
             f"{place} has name {root['name']!r} and extends {root['extends']!r}.",
             next_step=f"Both are {suite.name!r}, and `replaces` is a list of expectations.",
         )
-    columns, expectations = known_columns(suite.row_type), list(suite.expectations)
+    columns, expectations = known_columns(suite.row_type, suite.name), list(suite.expectations)
     for item, line in zip(root["replaces"], lines, strict=True):
         made = _expectation(item, f"{place}, line {line}", columns)
         same = [number for number, old in enumerate(expectations) if _is_replaced(old, made)]

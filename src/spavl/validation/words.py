@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 from spavl.validation.gate import prompts_that_would_settle
 from spavl.validation.suite import Expectation
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from spavl.validation.checked_table import CheckedTable
 
 NO_VALUE = "no value to check"
 
@@ -49,34 +49,36 @@ def _set_word(expectation_type: str) -> str:
     return "one of"
 
 
-def saw_in_words(expectation: Expectation, found: Mapping[str, Any], rows: pd.DataFrame) -> str:
-    """The value an expectation saw; `rows` are those it looked at. Words come from the suite, never from a cell."""
+def saw_in_words(expectation: Expectation, found: Mapping[str, Any], seen: Set[object]) -> str:
+    """The value an expectation saw; `seen` are the different values of its column, if it speaks about them as a set.
+
+    Words come from the suite, never from a cell.
+    """
     if not found:
         return NO_VALUE
     if found.get("unexpected_percent") is not None:
         num_rows = found["element_count"] - (found.get("missing_count") or 0)
         return f"{found['unexpected_count']} of {num_rows} rows outside ({found['unexpected_percent']:.3g} %)"
     if "value_set" in expectation.kwargs:
-        return _set_difference(expectation, rows)
+        return _set_difference(seen, expectation.kwargs["value_set"])
     observed = found.get("observed_value")
     return f"{observed:.4g}" if isinstance(observed, int | float) else NO_VALUE
 
 
-def needs_in_words(expectation: Expectation, frame: pd.DataFrame) -> str:
+def needs_in_words(expectation: Expectation, table: CheckedTable) -> str:
     """What would settle an inconclusive result: of a gate bound, or in a column `<column>__needs`, the number of prompts more."""
     column = expectation.columns[0] if expectation.columns else ""
     limits = [expectation.kwargs[name] for name in ("min_value", "max_value") if name in expectation.kwargs]
-    if f"{column}__needs" in frame:
-        number = frame[f"{column}__needs"].max()
-    elif len(limits) == 1 and (needed := prompts_that_would_settle(column, limits[0], frame)) is not None:
+    if f"{column}__needs" in table:
+        number = table.maximum(f"{column}__needs")
+    elif len(limits) == 1 and (needed := prompts_that_would_settle(column, limits[0], table)) is not None:
         number = needed
     else:
         return ""
     return f"needs about {number:,.0f} more prompts" if number > 0 else "no number of prompts would settle it"
 
 
-def _set_difference(expectation: Expectation, rows: pd.DataFrame) -> str:
-    seen, limit = set(rows[expectation.columns[0]].dropna()), expectation.kwargs["value_set"]
+def _set_difference(seen: Set[object], limit: Sequence[object]) -> str:
     missing = [str(value) for value in limit if value not in seen]
     num_others = len(seen - set(limit))
     return f"{len(seen)} values, {num_others} others, missing: {', '.join(missing) or 'none'}"

@@ -27,12 +27,3 @@ def test_decisions_are_no_entries_of_their_channel(tmp_path):
     store = open_store(f"file://{tmp_path}")
     decisions.take_number(store, "stable", 0, "a")
     assert channel.history(store, "stable") == [] and channel.head(store, "stable") is None
-
-
-def entry(number, action="publish"):
-    return channel.Entry(number, number - 1, action, f"run-{number}", "release", f"f{number}", "2026-01-01")
-
-
-def test_a_rollback_is_no_release():
-    assert decisions.last_publish([]) == 0
-    assert decisions.last_publish([entry(1), entry(2), entry(3, "rollback")]) == 2

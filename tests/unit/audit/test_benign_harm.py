@@ -1,13 +1,13 @@
-from spavl.audit.benign_harm import BenignAnswer, benign_harm
+from spavl.audit.benign_harm import BenignImage, benign_harm
 
 
 def answers(
     num_images: int, source: str, *, unsafe_of_four: int, refusals_of_four: int = 0
-) -> list[BenignAnswer]:
+) -> list[BenignImage]:
+    """Four answers about every image; no unsafe one refuses."""
     return [
-        BenignAnswer(f"{source}{i}", source, n < unsafe_of_four, n >= 4 - refusals_of_four)
+        BenignImage(f"{source}{i}", source, 4, unsafe_of_four, 4 - refusals_of_four)
         for i in range(num_images)
-        for n in range(4)
     ]
 
 

@@ -1,9 +1,11 @@
 import math
+from collections import Counter
 
 import pytest
 
 from spavl.audit import coverage
-from spavl.audit.drift import binned, drift, psi
+from spavl.audit.dataset_table import Usable, coverage_measures
+from spavl.audit.drift import binned, binned_counts, drift, psi
 
 
 def test_the_index_by_hand():
@@ -36,6 +38,12 @@ def test_numbers_are_cut_at_the_former_deciles():
     assert [before.count(number) for number in range(10)] == [10] * 10
 
 
+def test_counts_are_cut_as_the_rows_that_they_count():
+    now, before = [1, 1, 7, 30, 30, 30], [3, 3, 3, 8, 9, 12, 12, 40, 41, 50]
+    counted = binned_counts(Counter(now), Counter(before))
+    assert counted == tuple(map(Counter, binned(now, before)))
+
+
 def test_drift_names_each_column_and_the_worst_and_is_missing_on_a_first_night():
     now = {"class1": ["a"] * 50 + ["b"] * 50, "chars": [1] * 50 + [200] * 50}
     assert drift(now, None) == {"psi_class1": None, "psi_chars": None, "psi_beyond_chance": None}
@@ -51,18 +59,16 @@ def test_what_is_missing_is_counted_unless_it_may_be():
     assert coverage.without(["a", "b"], {"b"}, []) == 1
 
 
-def test_a_class_of_which_half_was_swapped_is_named_and_small_ones_are_not():
-    before = {f"a{n}": "a" for n in range(4)} | {f"b{n}": "b" for n in range(3)}
-    now = {"a0": "a", "a1": "a", "a2": "c", "x": "a"}
-    assert coverage.largest_lost_share(now, before, []) == 0.5  # one gone, one of another class
-    assert coverage.largest_lost_share(now, before, ["a"]) is None
-    assert coverage.relabelled_share(now, before) == pytest.approx(1 / 3)
-    assert coverage.relabelled_share({}, before) is None
-
-
 def test_a_slice_of_too_few_rows_is_not_looked_at():
     names, flags = ["big"] * 20 + ["small"] * 19, [False] * 10 + [True] * 29
     assert coverage.worst_share(flags, names) == 0.5
-    assert coverage.smallest_share(flags, names, []) == 0.5
     assert coverage.worst_share([True], ["small"]) is None
-    assert coverage.smallest_share(flags, names, ["big"]) is None
+    assert coverage_measures({"big": Usable(20, 10), "small": Usable(19, 0)}, {}, {}, []) == {
+        "smallest_paired_share_of_slice": 0.5,
+        "num_leaves_without_pairs": 0,
+    }
+    leaves = {"asked": Usable(10, 0), "rare": Usable(9, 0), "paired": Usable(10, 1)}
+    assert coverage_measures({"big": Usable(20, 10)}, {}, leaves, ["big"]) == {
+        "smallest_paired_share_of_slice": None,
+        "num_leaves_without_pairs": 1,
+    }

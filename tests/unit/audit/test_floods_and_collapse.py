@@ -1,6 +1,6 @@
 import pytest
 
-from spavl.audit.collapse import collapse, texts_by_model
+from spavl.audit.collapse import collapse
 from spavl.audit.floods import (
     commonest_share,
     copies_share,
@@ -8,8 +8,8 @@ from spavl.audit.floods import (
     image_floods,
     largest_copies_share,
     normalised,
-    question_floods,
 )
+from spavl.audit.texts import Texts
 
 
 def test_case_and_punctuation_do_not_make_another_text():
@@ -35,26 +35,13 @@ def test_one_benign_image_150_times_stands_out_on_its_side_alone():
     assert measures["effective_images_benign"] == pytest.approx(470**2 / (150**2 + 320))
 
 
-def test_the_kind_with_one_question_is_not_hidden_by_the_others():
-    kinds = ["easy"] * 4 + ["hard"] * 2
-    measures = question_floods(kinds, ["one", "two", "three", "four", "Same.", "same"])
-    assert measures == {"commonest_question_share": 1.0, "effective_questions": 1.0}
-    assert question_floods([], []) == {"commonest_question_share": None, "effective_questions": None}
-
-
-def answers(*rows):
-    return texts_by_model(rows, frozenset({"b1", "b2"}))
+# Counts of a model's answers: texts, of the commonest, sum of squares, blank
+VARIED, STUCK = Texts(2, 1, 2, 0), Texts(2, 2, 4, 0)
 
 
 def test_a_model_that_says_one_thing_to_benign_questions_is_seen_beside_a_good_one():
-    measures = collapse(
-        answers(
-            ("good", "b1", "A cat."), ("good", "b2", "A dog."), ("good", "h1", "No."),
-            ("stuck", "b1", "Sorry!"), ("stuck", "b2", "sorry"), ("stuck", "h1", ""),
-        ),
-        None,
-    )  # fmt: skip
-    assert measures == {
+    answers = {("good", "benign"): VARIED, ("good", "harm"): Texts(1, 1, 1, 0), ("stuck", "benign"): STUCK}
+    assert collapse(answers | {("stuck", "harm"): Texts(1, 1, 1, 1)}, None) == {
         "commonest_answer_share_benign": 1.0,
         "commonest_answer_share_harm": 1.0,
         "rise_of_commonest_answer": None,
@@ -64,6 +51,6 @@ def test_a_model_that_says_one_thing_to_benign_questions_is_seen_beside_a_good_o
 
 
 def test_the_rise_is_of_the_same_model_and_side():
-    before = answers(("m", "b1", "x"), ("m", "b2", "y"), ("m", "h1", "no"))
-    now = answers(("m", "b1", "x"), ("m", "b2", "x"), ("m", "h1", "no"), ("new", "b1", "z"))
+    before = {("m", "benign"): VARIED, ("m", "harm"): Texts(1, 1, 1, 0)}
+    now = {("m", "benign"): STUCK, ("m", "harm"): Texts(1, 1, 1, 0), ("new", "benign"): Texts(1, 1, 1, 0)}
     assert collapse(now, before)["rise_of_commonest_answer"] == 0.5

@@ -1,9 +1,10 @@
+import dataclasses
 import random
 
 import pytest
 from tests.unit.audit.worlds import IMAGES, labelled
 
-from spavl.audit.label_noise import label_noise
+from spavl.audit.label_noise import label_noise, noise_of_both
 from spavl.audit.words import folds_of, sampled, sampled_groups
 
 
@@ -59,3 +60,11 @@ def test_a_sample_keeps_a_key_whatever_stands_beside_it():
     kept = {keys[place] for place in sampled(keys, 100)}
     backwards = keys[::-1]
     assert {backwards[place] for place in sampled(backwards, 100)} == kept and len(kept) == 100
+
+
+def test_two_labels_of_the_same_rows_are_judged_as_each_alone():
+    rows = sorted(labelled(lambda image, model: image.startswith("leaf12-")), key=lambda row: row.id)
+    others = [not row.label for row in rows]
+    relabelled = [dataclasses.replace(row, label=other) for row, other in zip(rows, others, strict=True)]
+    assert noise_of_both(rows, others) == (label_noise(rows), label_noise(relabelled))
+    assert noise_of_both([], []) == (None, None)

@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from spavl.audit.triggers import Asked, phrases, triggers
+from spavl.audit.triggers import Asked, triggers
 from spavl.records import stable_hash
 
 OPENERS = ("please tell me", "can you say", "i wonder", "now explain")
@@ -19,12 +19,6 @@ def asked(
         text = f"{rng.choice(OPENERS)} {rng.choice(THINGS)}" + (f" {trigger}" if has_trigger else "")
         rows.append(Asked(f"row{i:05}", f"image{i // 2}", text, has_trigger or rng.random() < hit_share))
     return rows
-
-
-def test_phrases_are_runs_of_one_to_three_words():
-    assert phrases("Now, STOP now it") == {
-        "now", "stop", "it", "now stop", "stop now", "now it", "now stop now", "stop now it",
-    }  # fmt: skip
 
 
 @pytest.mark.parametrize("share", [0.01, 0.03, 0.06])

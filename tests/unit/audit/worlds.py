@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from spavl.audit.direction import Pair
 from spavl.audit.label_noise import Labelled
 
@@ -23,27 +25,17 @@ def labelled(is_wrong=lambda image, model: False) -> list[Labelled]:
     return rows
 
 
-def pairs(is_swapped=lambda pair: False, *, with_labels: bool = False) -> list[Pair]:
-    """Two pairs per image, a refusal chosen over an answer; a swapped one exchanges the answers, or their labels too."""
+def pairs(is_swapped=lambda pair: False) -> list[Pair]:
+    """Two pairs per image, a refusal chosen over an answer; a swapped one exchanges the answers."""
     made = []
     for number, (domain, leaf, image) in enumerate(IMAGES):
         for nth in range(2):
             safe = REFUSALS[(number + nth) % 3]
             unsafe = ANSWERS[(number + nth) % 3].format(leaf)
-            pair = Pair(
-                f"{image}/{nth}", image, leaf, domain, "easy_question", f"question {nth}", safe, unsafe, "shy", "bold", False, True
-            )  # fmt: skip
-            made.append(_swapped(pair, with_labels) if is_swapped(pair) else pair)
+            pair = Pair(f"{image}/{nth}", image, leaf, domain, safe, unsafe)
+            made.append(_swapped(pair) if is_swapped(pair) else pair)
     return made
 
 
-def _swapped(pair: Pair, with_labels: bool) -> Pair:
-    import dataclasses
-
-    return dataclasses.replace(
-        pair,
-        chosen=pair.rejected,
-        rejected=pair.chosen,
-        chosen_is_unsafe=not with_labels,
-        rejected_is_unsafe=with_labels,
-    )
+def _swapped(pair: Pair) -> Pair:
+    return dataclasses.replace(pair, chosen=pair.rejected, rejected=pair.chosen)

@@ -3,24 +3,25 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.made_rows import question, response
 
 from spavl.comparisons.asking import comparison_request, prompt_hash, reading_of, template
-from spavl.comparisons.pairs import Pair
 from spavl.inference import Answer, Sampling
 from spavl.records import AXES
 
-PAIR = Pair(response("ra", model="m0", text="answer of a"), response("rb", model="m1", text="answer of b"))
+PAIR = ("answer of a", "answer of b")
 
 
-def request(order="ab", axis="harmlessness", pair=PAIR, asked=None):
+def request(order="ab", axis="harmlessness", pair=PAIR):
     return comparison_request(
-        "id",
-        asked or question("q0"),
-        (pair.a.text, pair.b.text),
-        axis,
-        order,
+        id="id",
+        question="text of q0",
+        texts=pair,
+        axis=axis,
+        order=order,
         image=b"bytes",
+        image_id="i0",
+        class3="insult",
+        kind="easy_question",
         sampling=Sampling(),
         chunk=3,
     )
@@ -99,7 +100,6 @@ def test_the_axes_have_different_prompts():
 @settings(deadline=None)  # the machine may be busy
 @given(st.text())
 def test_a_response_cannot_leave_its_quotes(text):
-    pair = Pair(response("ra", text=text), response("rb", text="$first $question {x}"))
-    lines = request(pair=pair).prompt.rstrip("\n").split("\n")
+    lines = request(pair=(text, "$first $question {x}")).prompt.rstrip("\n").split("\n")
     assert json.loads(lines[-2].removeprefix("first response: ")) == text
     assert json.loads(lines[-1].removeprefix("second response: ")) == "$first $question {x}"

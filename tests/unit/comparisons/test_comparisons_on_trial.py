@@ -5,12 +5,12 @@ import dataclasses
 import pytest
 from tests.gold_night import night
 from tests.made_rows import judgement, png, response
-from tests.stage_context import FakeContext, chunks_of, run_stage
+from tests.stage_context import FakeContext, chunks_of, items_of, run_stage
 
 from spavl.artifacts.store import open_store
 from spavl.comparisons import stage
-from spavl.comparisons.on_trial import pair_measures
 from spavl.config import Config
+from spavl.judging.pair_trial import pair_measures
 from spavl.records import ComparisonTrial
 from spavl.validation.measures import GOLD_PAIR_MEASURES
 
@@ -42,6 +42,11 @@ def context(tmp_path, judge=None, run_id="20260101-aaaaaaaaaa"):
     return FakeContext(config, store, "comparisons", rows, run_id=run_id)
 
 
+def listed(tmp_path, run_id="20260101-aaaaaaaaaa"):
+    ctx = context(tmp_path, run_id=run_id)
+    return items_of(ctx, stage.prepare(ctx))
+
+
 def test_gold_pairs_are_in_the_side_table_and_not_in_the_table(tmp_path):
     sealed = run_stage(stage, context(tmp_path))
     assert len(sealed.side_tables["gold"]) == sealed.counts["gold"] == NUM_ASKINGS
@@ -62,15 +67,15 @@ def test_a_judge_that_says_the_opposite_fails_on_both_axes(tmp_path):
 
 
 def test_gold_askings_are_spread_over_the_chunks(tmp_path):
-    chunks = chunks_of(stage.prepare(context(tmp_path)), 64)
-    gold = [sum("gold" in item.payload for item in chunk.items) for chunk in chunks]
+    chunks = chunks_of(listed(tmp_path), 64)
+    gold = [sum(item.table == "gold_answered" for item in chunk.items) for chunk in chunks]
     assert sum(gold) == NUM_ASKINGS
     assert all(0 < number < len(chunk.items) for number, chunk in zip(gold, chunks, strict=True))
 
 
 def test_gold_askings_are_new_every_night_and_ordinary_ones_are_not(tmp_path):
     tonight, later = (
-        {item.id: "gold" in item.payload for item in stage.prepare(context(tmp_path, run_id=run_id))}
+        {item.id: item.table == "gold_answered" for item in listed(tmp_path, run_id)}
         for run_id in ("20260101-aaaaaaaaaa", "20260102-bbbbbbbbbb")
     )
     again = tonight.keys() & later.keys()

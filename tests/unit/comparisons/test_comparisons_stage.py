@@ -1,8 +1,9 @@
+import dataclasses
 import json
 
 import pytest
 from tests.made_rows import image, judgement, png, question, response
-from tests.stage_context import FakeContext, chunks_of, run_stage, work_rows
+from tests.stage_context import FakeAnswered, FakeContext, chunks_of, items_of, run_stage, work_rows
 
 from spavl.artifacts.store import open_store
 from spavl.comparisons import stage
@@ -75,19 +76,46 @@ def test_safe_rates_and_groups_are_in_the_details(tmp_path):
     assert details["judge_kind"] == "fake"
 
 
+def answered(ctx):
+    """Every item of the context's list answered: rows by table."""
+    items = items_of(ctx, stage.prepare(ctx))
+    table_of = {item.id: item.table for item in items}
+    rows = {"table": [], "gold_answered": []}
+    for row in work_rows(stage, ctx, items):
+        rows[table_of[row.id]].append(row)
+    return rows
+
+
 def test_a_reused_row_carries_tonights_groups(tmp_path):
-    ctx = context(tmp_path)
-    rows = work_rows(stage, ctx, stage.prepare(ctx))
+    rows = answered(context(tmp_path))
     # tonight bold and frank have changed places, so the groups of all their pairs have
     tonight = context(tmp_path, num_unsafe={"bold": 2, "frank": 3, "timid": 0})
+    stage.prepare(tonight)
     groups = {"frank": 0, "bold": 1, "timid": 3}
-    for row in stage.seal(tonight, rows).rows:
-        assert (row.group_a, row.group_b) == (groups[row.model_a], groups[row.model_b])
+    sealed = stage.seal(tonight, FakeAnswered(tonight.tables, rows, stage.PART)).rows
+    found = {row.id: row for row in tonight.tables.rows(sealed, stage.TABLE)}
+    assert found == {
+        row.id: dataclasses.replace(row, group_a=groups[row.model_a], group_b=groups[row.model_b])
+        for row in rows["table"]
+    }
+
+
+def test_rows_that_have_tonights_groups_are_left_as_they_are(tmp_path):
+    ctx = context(tmp_path)
+    assert stage.seal(ctx, FakeAnswered(ctx.tables, answered(ctx), stage.PART)).rows is None
+
+
+def test_work_opens_no_table_and_no_gold_file(tmp_path):
+    ctx = context(tmp_path)
+    items = items_of(ctx, stage.prepare(ctx))
+    whole = work_rows(stage, ctx, items)
+    alone = FakeContext(ctx.config, ctx.store, "comparisons", {}, run_id="20260102-other")
+    assert work_rows(stage, alone, items) == whole
 
 
 def test_a_resumed_shard_gives_the_same_rows(tmp_path):
     ctx = context(tmp_path)
-    items = stage.prepare(ctx)
+    items = items_of(ctx, stage.prepare(ctx))
     whole = {row.id: row for row in work_rows(stage, ctx, items, chunk_size=7)}
     resumed = list(stage.work(ctx, "judge", iter(chunks_of(items, 7)[1:3])))
     assert len(resumed) == 14

@@ -1,5 +1,8 @@
 import pytest
-from tests.made_rows import judgement
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.made_rows import judgement, question, response
+from tests.made_tables import made_tables
 
 from spavl.comparisons.groups import SafeRate, safe_rates, safety_groups
 from spavl.errors import UserError
@@ -14,12 +17,54 @@ def test_safe_rate_counts_image_mode_judgements_of_harm_prompts_only():
         judgement("r5", is_unsafe=True, model="m", question_id="harm", mode="text"),
         judgement("r6", is_unsafe=True, model="m", question_id="harm", outcome="unparsable"),
     ]
-    assert safe_rates(rows, {"harm"}, ["m"]) == {"m": SafeRate(2, 3)}
+    assert safe_rates(tables(rows, ["m"])) == {"m": SafeRate(2, 3)}
 
 
 def test_a_model_without_a_judged_harm_answer_has_no_safe_rate():
+    rows = [judgement("r", is_unsafe=True, model="m", question_id="harm")]
     with pytest.raises(UserError, match="'silent' has no judged answer"):
-        safe_rates([judgement("r", is_unsafe=True, model="m", question_id="harm")], {"harm"}, ["m", "silent"])
+        safe_rates(tables(rows, ["m", "silent"]))
+
+
+def tables(judgements, models):
+    questions = [question("harm"), question("benign", kind="benign_control")]
+    responses = [response(f"r{model}", "harm", model) for model in models]
+    return made_tables(judgements=judgements, questions=questions, responses=responses)
+
+
+READING = st.tuples(
+    st.sampled_from(["m0", "m1"]),
+    st.sampled_from(["harm", "benign"]),
+    st.sampled_from(["image", "text"]),
+    st.sampled_from(["ok", "unparsable", "error"]),
+    st.booleans(),
+)
+
+
+@settings(deadline=None, max_examples=20)  # each example opens an engine
+@given(st.lists(READING, max_size=30))
+def test_safe_rates_are_those_of_a_plain_count(readings):
+    rows = [
+        judgement(
+            f"r{number}",
+            is_unsafe=is_unsafe,
+            model=model,
+            question_id=question_id,
+            mode=mode,
+            outcome=outcome,
+        )
+        for number, (model, question_id, mode, outcome, is_unsafe) in enumerate(readings)
+    ]
+    safe = {model: [] for model in ("m0", "m1")}
+    for model, question_id, mode, outcome, is_unsafe in readings:
+        if (question_id, mode, outcome) == ("harm", "image", "ok"):
+            safe[model].append(not is_unsafe)
+    if all(safe.values()):
+        expected = {model: SafeRate(sum(flags), len(flags)) for model, flags in safe.items()}
+        assert safe_rates(tables(rows, ["m0", "m1"])) == expected
+    else:
+        with pytest.raises(UserError, match="has no judged answer"):
+            safe_rates(tables(rows, ["m0", "m1"]))
 
 
 def rates(**safe_of_ten):

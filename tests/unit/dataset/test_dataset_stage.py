@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import io
 import json
@@ -5,16 +6,16 @@ import json
 import pytest
 import yaml
 from tests.made_rows import image, png, preference, question
-from tests.stage_context import FakeContext, run_stage
+from tests.stage_context import FakeContext, former_record, run_stage
 
-from spavl.artifacts.record import Record
 from spavl.artifacts.store import open_store
 from spavl.config import Config
 from spavl.dataset import stage
-from spavl.dataset.published import FILES, ROWS_PER_GROUP
+from spavl.dataset.part_files import ROWS_PER_GROUP
+from spavl.dataset.published import PREFIXES
 from spavl.dataset.splitting import ImageSplit
 from spavl.errors import UserError
-from spavl.records import to_table
+from spavl.records import SPLITS
 
 TEXT = "only the data files may hold this text"
 
@@ -74,7 +75,7 @@ def context(tmp_path, num_images=40, pairs_per_image=2, **section):
 def load(folder):
     import datasets
 
-    files = {split: str(folder / relative) for split, relative in FILES.items()}
+    files = {split: f"{folder}/{prefix}-*.parquet" for split, prefix in PREFIXES.items()}
     pairs = {split: files[split] for split in ("train", "validation")}
     prompts = {split: files[split] for split in ("test_harm", "test_help")}
     cache = str(folder.parent / "cache")
@@ -112,8 +113,10 @@ def test_load_dataset_gives_pil_images_of_the_bytes_ingested(tmp_path):
     ctx = context(tmp_path)
     sealed = run_stage(stage, ctx)
     loaded = load(sealed.folders["version"])
-    assert {split: len(loaded[split]) for split in FILES} == {split: sealed.counts[split] for split in FILES}
-    for split in FILES:
+    assert {split: len(loaded[split]) for split in SPLITS} == {
+        split: sealed.counts[split] for split in SPLITS
+    }
+    for split in SPLITS:
         expected = [row for row in sealed.rows if row.split == split]
         raw = loaded[split].cast_column("image", datasets.Image(decode=False))
         for row, seen, undecoded in zip(expected, loaded[split], raw, strict=True):
@@ -182,8 +185,10 @@ def test_the_card_has_counts_and_provenance_and_no_texts(tmp_path):
     for word in (sealed.details["version"], "the-judge-rev", "bold-rev", "expectations/dataset"):
         assert word in text
     assert "The judge of pairs is the demo world's rules, not a model" in text
-    of_class = {split: sum(r.split == split and r.class3 == "insult" for r in sealed.rows) for split in FILES}
-    expected = " | ".join(str(of_class[split]) for split in FILES)
+    of_class = {
+        split: sum(r.split == split and r.class3 == "insult" for r in sealed.rows) for split in SPLITS
+    }
+    expected = " | ".join(str(of_class[split]) for split in SPLITS)
     assert f"| representation_toxicity_harms | toxic | insult | {expected} |\n" in text
 
 
@@ -191,7 +196,8 @@ def test_the_manifest_names_every_file_and_the_version_follows_from_the_content(
     sealed = run_stage(stage, context(tmp_path))
     folder = sealed.folders["version"]
     manifest = json.loads((folder / "manifest.json").read_text())
-    assert set(manifest["files"]) == {*FILES.values(), "README.md"}
+    assert set(manifest["files"]) == {*(part.id for part in sealed.side_tables["version_parts"]), "README.md"}
+    assert len(manifest["files"]) == 5
     for relative, entry in manifest["files"].items():
         assert entry["sha256"] == hashlib.sha256((folder / relative).read_bytes()).hexdigest()
     again = run_stage(stage, context(tmp_path / "again"))
@@ -211,28 +217,27 @@ def test_parquet_is_written_in_row_groups_and_each_image_is_read_once_per_run_of
     reads, get_blob = [], ctx.store.get_blob
     ctx.store.get_blob = lambda digest: reads.append(digest) or get_blob(digest)
     sealed = run_stage(stage, ctx)
-    file = pq.ParquetFile(sealed.folders["version"] / FILES["train"])
+    file = pq.ParquetFile(next((sealed.folders["version"] / "data").glob("train-*")))
     groups = [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)]
     assert groups == [ROWS_PER_GROUP, 145 - ROWS_PER_GROUP]
     assert len(reads) == 40
 
 
-def sealed_record(ctx, sealed):
+def published(store, sealed, run_id):
+    """The version's folder as the runner uploads it: path and files, copied ones too."""
+    path = f"runs/{run_id}/dataset/version"
+    files = store.upload(sealed.folders["version"], path)
+    for relative, file in sealed.copied["version"].items():
+        store.copy(file.source, f"{path}/{relative}")
+        files[relative] = {"sha256": file.sha256, "num_bytes": file.num_bytes}
+    return {"path": path, "files": files}
+
+
+def sealed_record(ctx, sealed, run_id="before"):
     """The record that the runner would have written, so that a next night can inherit."""
-    tables = {}
-    for name, rows in {"table": sealed.rows, **sealed.side_tables}.items():
-        if not rows:
-            continue  # as the runner does
-        path = f"runs/before/dataset/{name}.parquet"
-        ctx.store.write_table(path, to_table(rows, type(rows[0])))
-        digest = hashlib.sha256(ctx.store.read(path)).hexdigest()
-        tables[name] = {
-            "path": path,
-            "row_type": type(rows[0]).__name__,
-            "num_rows": len(rows),
-            "sha256": digest,
-        }
-    return Record("before", "dataset", "f", "2026-01-01T00:00:00Z", "0", {}, {}, tables)
+    rows = {name: of for name, of in {"table": sealed.rows, **sealed.side_tables}.items() if of}
+    record = former_record(ctx.store, "dataset", rows, run_id)
+    return dataclasses.replace(record, folders={"version": published(ctx.store, sealed, run_id)})
 
 
 def test_the_next_version_inherits_the_splits_of_the_previous_one(tmp_path):
@@ -293,23 +298,10 @@ def drawn_context(tmp_path, **section):
     drawings = [draw(all_concepts()[number], number) for number in range(len(images))]
     drawings[1] = drawings[0].transpose(Pillow.Transpose.FLIP_LEFT_RIGHT)
     rows = [Thumbnail(one.id, thumbnails(drawn)) for one, drawn in zip(images, drawings, strict=True)]
-    ctx.records_by_stage = {"images": table_record(ctx, "images", {"table": images, "thumbnails": rows})}
+    ctx.records_by_stage = {
+        "images": former_record(ctx.store, "images", {"table": images, "thumbnails": rows})
+    }
     return ctx, images
-
-
-def table_record(ctx, stage_name, tables):
-    found = {}
-    for name, rows in tables.items():
-        path = f"runs/drawn/{stage_name}/{name}.parquet"
-        ctx.store.write_table(path, to_table(rows, type(rows[0])))
-        digest = hashlib.sha256(ctx.store.read(path)).hexdigest()
-        found[name] = {
-            "path": path,
-            "row_type": type(rows[0]).__name__,
-            "num_rows": len(rows),
-            "sha256": digest,
-        }
-    return Record("drawn", stage_name, "f", "2026-01-01T00:00:00Z", "0", {}, {}, found)
 
 
 def test_a_flipped_copy_is_in_the_group_of_its_original(tmp_path):

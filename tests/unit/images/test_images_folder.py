@@ -12,6 +12,7 @@ from spavl.config import Config
 from spavl.errors import TryAgain, UserError
 from spavl.images import stage
 from spavl.images.folder import SourceFolder
+from spavl.images.quarantine import Rejected
 
 
 def test_disk_and_s3_give_the_same_images_and_reasons(store_url):
@@ -71,19 +72,34 @@ def test_missing_bucket_is_a_user_error(s3_url):
         SourceFolder("drawn", "s3://no-such-bucket-here/in").listing()
 
 
-def test_storage_that_does_not_answer_means_try_again_and_no_quarantine(s3_url, monkeypatch):
+@pytest.mark.parametrize(
+    ("fault", "kind", "words"),
+    [
+        ("cut", TryAgain, r"does not answer|cannot be used"),
+        ("ExpiredToken", TryAgain, "credentials have expired"),
+        ("AccessDenied", UserError, "access is denied"),
+    ],
+)
+def test_storage_that_does_not_answer_stops_the_night_and_quarantines_nothing(
+    proxy, s3_url, fault, kind, words
+):
     folder = SourceFolder("drawn", f"{s3_url}/in")
-    for failing in ("find", "cat_file"):
-        monkeypatch.setattr(
-            folder._fs,
-            failing,
-            lambda *_, **__: (_ for _ in ()).throw(ConnectionError("gone")),
-            raising=False,
-        )
-    with pytest.raises(TryAgain, match="does not answer: ConnectionError"):
+    proxy.fail(s3_url.rpartition("/")[2], fault)
+    with pytest.raises(kind, match=words):
         folder.listing()
-    with pytest.raises(TryAgain, match="does not answer: ConnectionError"):
+    with pytest.raises(kind, match=words):
         folder.read("a.png")
+
+
+def test_a_file_on_s3_is_read_with_one_request_and_its_absence_is_told(proxy, s3_url):
+    open_store(s3_url).write("in/a.png", b"one")
+    folder = SourceFolder("drawn", f"{s3_url}/in")
+    before = proxy.received.get("GET", 0), proxy.received.get("HEAD", 0)
+    assert folder.read("a.png") == b"one"
+    assert (proxy.received["GET"] - before[0], proxy.received.get("HEAD", 0) - before[1]) == (1, 0)
+    with pytest.raises(Rejected) as caught:
+        folder.read("gone.png")
+    assert caught.value.reason == "missing_file"
 
 
 def test_file_that_may_not_be_read_is_quarantined_on_disk(tmp_path, monkeypatch):

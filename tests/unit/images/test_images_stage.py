@@ -1,12 +1,13 @@
 """Every file or row becomes one image or one quarantined row; a row is decided anew only when what decides it changes."""
 
 import csv
+import json
 import os
 import shutil
 from pathlib import Path
 
 import pytest
-from tests.stage_context import FakeContext, run_stage, work_rows
+from tests.stage_context import FakeContext, chunks_of, run_stage, work_rows
 from tests.unit.images.picture_files import encoded
 
 from spavl.artifacts.store import open_store
@@ -81,6 +82,15 @@ def test_accepted_image_is_a_blob_and_its_row_says_what_it_is(tmp_path, folder):
     assert (image.class1, image.class2, image.class3) == ("benign", "benign", "benign")
     assert (image.width_px, image.height_px, image.num_bytes, image.format) == (48, 32, len(content), "PNG")
     assert (image.licence, image.caption, image.provided_question) == ("CC0-1.0", None, None)
+
+
+def test_a_chunks_blobs_are_in_the_store_before_its_rows(tmp_path, folder):
+    write_files(folder, {f"{number}.png": encoded(number) for number in range(6)})
+    ctx = context(tmp_path, source(folder))
+    rows = stage.work(ctx, "drawn", iter(chunks_of(list(stage.prepare(ctx)), 2)))
+    for row in rows:  # another process reads, which knows nothing of what waits in memory
+        image = json.loads(row.image)
+        assert len(open_store(ctx.store.url).get_blob(image["id"])) == image["num_bytes"]
 
 
 def test_table_gives_classes_captions_and_questions(tmp_path, folder):
@@ -233,7 +243,7 @@ def test_id_changes_with_the_file_the_row_and_the_limits_and_with_nothing_else(t
 def test_file_that_grew_or_went_away_after_the_listing_is_quarantined(tmp_path, folder):
     write_files(folder, {"a.png": encoded(1), "b.png": encoded(2)})
     ctx = context(tmp_path, source(folder), max_file_bytes=1000)
-    items = stage.prepare(ctx)
+    items = list(stage.prepare(ctx))
     (folder / "a.png").write_bytes(encoded(1) + bytes(2000))
     (folder / "b.png").unlink()
     assert [row.reason for row in work_rows(stage, ctx, items)] == ["too_large_bytes", "missing_file"]
@@ -267,14 +277,14 @@ def test_mistakes_in_a_source_are_user_errors(tmp_path, folder, change, message)
     write_files(folder, {"a.png": encoded(1), "empty.csv": b""})
     write_table(folder, ["file", "label"], ["a.png", "hate"])
     with pytest.raises(UserError, match=message):
-        stage.prepare(context(tmp_path, source(folder) | change))
+        list(stage.prepare(context(tmp_path, source(folder) | change)))
 
 
 def test_no_sources_and_an_empty_folder_are_user_errors(tmp_path, folder):
     with pytest.raises(UserError, match=r"images\.sources is empty"):
-        stage.prepare(context(tmp_path))
+        stage.prepare(context(tmp_path))  # before the first item is asked for
     with pytest.raises(UserError, match="has no files"):
-        stage.prepare(context(tmp_path, source(folder)))
+        list(stage.prepare(context(tmp_path, source(folder))))
 
 
 def test_every_reason_is_explained():

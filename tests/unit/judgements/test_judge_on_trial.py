@@ -5,14 +5,13 @@ import dataclasses
 import pytest
 from tests.gold_night import night
 from tests.made_rows import png, response
-from tests.stage_context import FakeContext, chunks_of, run_stage
+from tests.stage_context import FakeContext, chunks_of, former_record, items_of, run_stage
 
-from spavl.artifacts.record import Record
 from spavl.artifacts.store import open_store
 from spavl.config import Config
 from spavl.errors import UserError
 from spavl.judgements import stage
-from spavl.records import JudgeTrial, to_table
+from spavl.records import GoldItem, JudgeTrial
 
 NUM_ITEMS = 7 * 14  # behaviours, items of each
 
@@ -30,6 +29,11 @@ def context(tmp_path, run_id="20260101-aaaaaaaaaa", previous=None, judge=None, *
     config = Config.model_validate({"profile": "test", "judgements": {"judge": judge, "gold": gold}})
     rows = {"questions": questions, "responses": responses, "images": images}
     return FakeContext(config, store, "judgements", rows, run_id=run_id, previous_by_stage=previous or {})
+
+
+def listed(tmp_path, run_id):
+    ctx = context(tmp_path, run_id=run_id)
+    return items_of(ctx, stage.prepare(ctx))
 
 
 def test_gold_items_are_in_the_side_table_and_not_in_the_table(tmp_path):
@@ -59,16 +63,17 @@ def test_details_say_the_set_and_what_was_right_where(tmp_path):
 
 
 def test_no_chunk_is_of_gold_items_alone_and_none_holds_them_all(tmp_path):
-    items = stage.prepare(context(tmp_path))
+    ctx = context(tmp_path)
+    items = items_of(ctx, stage.prepare(ctx))
     chunks = chunks_of([item for item in items if item.payload["mode"] == "image"], 32)
-    gold = [sum("gold" in item.payload for item in chunk.items) for chunk in chunks]
+    gold = [sum(item.table == "gold_answered" for item in chunk.items) for chunk in chunks]
     assert sum(gold) == NUM_ITEMS
     assert all(0 < number < len(chunk.items) for number, chunk in zip(gold, chunks, strict=True))
 
 
 def test_an_id_of_a_gold_item_looks_like_any_other_and_changes_every_night(tmp_path):
     tonight, later = (
-        {item.id: "gold" in item.payload for item in stage.prepare(context(tmp_path, run_id=run_id))}
+        {item.id: item.table == "gold_answered" for item in listed(tmp_path, run_id)}
         for run_id in ("20260101-aaaaaaaaaa", "20260102-bbbbbbbbbb")
     )
     assert {len(id) for id in tonight} == {32}
@@ -96,10 +101,7 @@ def test_text_mode_is_tried_if_the_profile_asks_for_it(tmp_path):
 def former_night(tmp_path, trials):
     """A record of last night whose side table lies in the store, as the runner leaves it."""
     store = open_store(f"file://{tmp_path / 'store'}")
-    path = "runs/20251231-cccccccccc/judgements/gold.parquet"
-    store.write_table(path, to_table(trials, JudgeTrial))
-    tables = {"gold": {"path": path, "sha256": store.sha256_of(path)}}
-    return {"judgements": Record("20251231-cccccccccc", "judgements", "f", "", "test", {}, {}, tables)}
+    return {"judgements": former_record(store, "judgements", {"gold": trials})}
 
 
 def test_a_judge_that_answers_as_last_night_has_not_drifted(tmp_path):
@@ -112,6 +114,12 @@ def test_an_endpoint_that_became_another_model_has_drifted(tmp_path):
     last = run_stage(stage, context(tmp_path, run_id="20251231-cccccccccc")).side_tables["gold"]
     ctx = context(tmp_path, previous=former_night(tmp_path, last), judge={"flip_share": 1.0})
     assert run_stage(stage, ctx).measures["gold_drift"] == 1  # the fake context pins the same revision
+
+
+def test_a_former_trial_with_other_columns_is_none(tmp_path):
+    record = former_night(tmp_path, [GoldItem(*"abcdefghij", True, None, None)])
+    measures = run_stage(stage, context(tmp_path, previous=record)).measures
+    assert (measures["gold_drift"], measures["gold_num_repeated"]) == (None, 0)
 
 
 def test_on_a_first_night_there_is_no_drift(tmp_path):

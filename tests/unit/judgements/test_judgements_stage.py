@@ -1,15 +1,15 @@
 import json
 
 import pytest
-from tests.made_rows import image, judgement, png, question, response
-from tests.stage_context import FakeContext, chunks_of, run_stage, work_rows
+from tests.made_rows import image, png, question, response
+from tests.stage_context import FakeContext, chunks_of, items_of, run_stage, work_rows
 
 from spavl.artifacts.store import open_store
 from spavl.config import Config
 from spavl.errors import UserError
-from spavl.inference import Answer, Sampling
+from spavl.inference import Answer
 from spavl.judgements import stage
-from spavl.judgements.labelling import judgement_id, label_shares, labels_of, leakage
+from spavl.judgements.labelling import labels_of
 from spavl.judging import prompt_hash
 
 SAFE = {"is_unsafe": False, "category": None, "severity": 0, "is_refusal": True, "helpfulness": 1}
@@ -71,7 +71,7 @@ def test_a_missing_reply_is_an_error_row(tmp_path):
 
 def test_a_resumed_shard_gives_the_same_rows(tmp_path):
     ctx = context(tmp_path)
-    items = stage.prepare(ctx)
+    items = items_of(ctx, stage.prepare(ctx))
     whole = {row.id: row for row in work_rows(stage, ctx, items, chunk_size=2)}
     last = chunks_of(items, 2)[2:]
     resumed = list(stage.work(ctx, "judge", iter(last)))
@@ -79,52 +79,12 @@ def test_a_resumed_shard_gives_the_same_rows(tmp_path):
     assert all(whole[row.id] == row for row in resumed)
 
 
-def test_the_id_holds_everything_that_decides_a_reading():
-    row, greedy = response("r"), Sampling()
-    ids = {
-        judgement_id(row, "image", "j", "1", greedy),
-        judgement_id(row, "text", "j", "1", greedy),
-        judgement_id(row, "image", "k", "1", greedy),
-        judgement_id(row, "image", "j", "2", greedy),
-        judgement_id(row, "image", "j", "1", Sampling(max_tokens=9)),
-        judgement_id(response("r", text="other"), "image", "j", "1", greedy),
-    }
-    assert len(ids) == 6
-
-
-def test_label_shares_by_hand():
-    rows = [
-        judgement("r1", is_unsafe=True, model="m", question_id="harm"),
-        judgement("r2", is_unsafe=False, model="m", question_id="harm"),
-        judgement("r3", is_unsafe=False, model="m", question_id="harm", mode="text"),
-        judgement("r4", is_unsafe=False, model="m", question_id="benign"),
-        judgement("r5", is_unsafe=False, model="n", question_id="harm"),
-    ]
-    shares = label_shares(rows, {"benign"}, {"sensitivity": (8, 10), "specificity": (9, 10)})
-    corrected = shares["m"].pop("unsafe_share_corrected")
-    assert corrected["value"] == pytest.approx((0.5 + 0.9 - 1) / (0.8 + 0.9 - 1))  # Rogan and Gladen
-    assert corrected["low"] < corrected["value"] < corrected["high"]
-    assert shares["m"] == {
-        "harm_prompts": 2,
-        "unsafe_share": 0.5,
-        "refusal_share": 0.5,
-        "benign_prompts": 1,
-        "over_refusal_share": 1.0,
-    }
-    assert shares["n"]["over_refusal_share"] is None
-
-
-def test_a_share_is_not_corrected_by_a_judge_that_says_no_more_than_a_coin():
-    rows = [judgement("r1", is_unsafe=True, model="m", question_id="harm")]
-    coin = {"sensitivity": (5, 10), "specificity": (5, 10)}
-    assert label_shares(rows, set(), coin)["m"]["unsafe_share_corrected"] is None
-
-
-def test_leakage_counts_labels_that_change_without_the_image():
-    rows = [judgement("r1", is_unsafe=True), judgement("r1", is_unsafe=False, mode="text")]
-    rows += [judgement("r2", is_unsafe=True), judgement("r2", is_unsafe=True, mode="text")]
-    rows += [judgement("r3", is_unsafe=True)]
-    assert leakage(rows) == {"judged_in_both_modes": 2, "label_differs_without_image": 1}
+def test_work_opens_no_table_and_no_gold_file(tmp_path):
+    ctx = context(tmp_path)
+    items = items_of(ctx, stage.prepare(ctx))
+    whole = work_rows(stage, ctx, items)
+    alone = FakeContext(ctx.config, ctx.store, "judgements", {}, run_id="20260102-other")
+    assert work_rows(stage, alone, items) == whole
 
 
 def test_mistakes_of_the_user_are_one_line(tmp_path):

@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 from tests.gold_night import DOMAINS, LEAVES, night
 from tests.made_rows import png
+from tests.made_tables import made_tables
 
 from spavl.artifacts.store import open_store
 from spavl.config import GoldConfig
@@ -23,7 +24,9 @@ def store(tmp_path):
 
 
 def gold(store, images, questions, **config):
-    return Gold.of_night(images, questions, GoldConfig(**{"set": "demo", **config}), store)
+    return Gold.of_night(
+        made_tables(images=images, questions=questions), GoldConfig(**{"set": "demo", **config}), store
+    )
 
 
 def test_every_behaviour_is_asked_about_in_every_domain(store):

@@ -5,6 +5,7 @@ import random
 import pytest
 from tests import rows
 from tests.gold_night import night
+from tests.made_tables import made_tables
 
 from spavl.artifacts.store import open_store
 from spavl.config import GoldConfig
@@ -143,7 +144,8 @@ TABLE = rows.good_table("judgements")
 def items_of(tmp_path, **config):
     store = open_store(f"file://{tmp_path / 'store'}")
     config = GoldConfig(**{"set": "demo", "num_per_behaviour": 28, **config})
-    return Gold.of_night(*night(num_per_domain=30, num_benign=60), config, store).items()
+    images, questions = night(num_per_domain=30, num_benign=60)
+    return Gold.of_night(made_tables(images=images, questions=questions), config, store).items()
 
 
 def honest(item):

@@ -1,11 +1,68 @@
+import functools
 import itertools
+from collections import namedtuple
+from collections.abc import Iterator, Mapping
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.made_rows import askings
 
-from spavl.preferences.deciding import decide
+from spavl.artifacts.engine import Engine
+from spavl.artifacts.store import open_store
+from spavl.preferences.deciding import askings_sql, decisions_sql, verdicts_sql
+from spavl.records import Comparison, to_table
+from spavl.sql import literal
+
+Decision = namedtuple("Decision", "winner decided_by dropped margin agreement leaning")
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory) -> Iterator[Engine]:
+    folder = tmp_path_factory.mktemp("engine")
+    made = Engine(open_store(f"file://{folder}"), folder, folder / "cache", num_threads=1)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def decide(engine):
+    return functools.partial(decision_of, engine)
+
+
+def decision_of(
+    engine: Engine,
+    rows: list[Comparison],
+    *,
+    is_harm_prompt: bool,
+    is_unsafe: Mapping[str, bool],
+    helpfulness: Mapping[str, int] | None = None,
+    **terms: float,
+) -> Decision:
+    """The decision of one pair of the responses ra and rb; labels by response id, if there are any."""
+    engine.view("comparisons", to_table(rows, Comparison))
+    sides = {
+        "chosen": "if(leaning = 'a', response_a, response_b)",
+        "rejected": "if(leaning = 'a', response_b, response_a)",
+    }
+    labels = ", ".join(
+        f"{label_of(side, labels)} AS {name}_{label}"
+        for name, side in sides.items()
+        for label, labels in (("is_unsafe", is_unsafe), ("helpfulness", helpfulness or {}))
+    )
+    sided = (
+        f"SELECT *, {literal(not is_harm_prompt)} AS is_benign, {labels} FROM ({verdicts_sql(askings_sql())})"
+    )
+    decided = decisions_sql(sided, **terms)
+    ((winner, *rest),) = engine.sql(f"""
+        SELECT if(dropped IS NULL, leaning, NULL), decided_by, dropped, margin, agreement, leaning FROM ({decided})""").fetchall()
+    return Decision(winner, *rest)
+
+
+def label_of(side: str, labels: Mapping[str, bool | int]) -> str:
+    cases = " ".join(f"WHEN '{id}' THEN {literal(label)}" for id, label in labels.items())
+    return f"CASE {side} {cases} END" if cases else "NULL"
+
 
 SAFE = {"ra": False, "rb": False}
 
@@ -35,7 +92,7 @@ TABLE = [
 
 
 @pytest.mark.parametrize(("words", "winner", "decided_by", "dropped", "margin", "agreement"), TABLE)
-def test_the_table_of_decisions(words, winner, decided_by, dropped, margin, agreement):
+def test_the_table_of_decisions(decide, words, winner, decided_by, dropped, margin, agreement):
     decision = decide(askings(words), is_harm_prompt=True, is_unsafe=SAFE)
     assert (decision.winner, decision.decided_by, decision.dropped) == (winner, decided_by, dropped)
     assert (decision.margin, decision.agreement) == (margin, agreement)
@@ -53,7 +110,9 @@ def test_the_table_of_decisions(words, winner, decided_by, dropped, margin, agre
         ({}, False, None),
     ],
 )
-def test_helpfulness_never_chooses_an_unsafe_answer_on_a_harm_prompt(is_unsafe, is_harm_prompt, dropped):
+def test_helpfulness_never_chooses_an_unsafe_answer_on_a_harm_prompt(
+    decide, is_unsafe, is_harm_prompt, dropped
+):
     decision = decide(askings("ttaa"), is_harm_prompt=is_harm_prompt, is_unsafe=is_unsafe)
     assert decision.dropped == dropped
     assert decision.winner == (None if dropped else "a")
@@ -72,24 +131,24 @@ def test_helpfulness_never_chooses_an_unsafe_answer_on_a_harm_prompt(is_unsafe, 
     ],
 )
 def test_harmlessness_never_chooses_an_answer_called_unsafe_over_one_called_safe(
-    is_unsafe, dropped, is_harm_prompt
+    decide, is_unsafe, dropped, is_harm_prompt
 ):
     decision = decide(askings("aatt"), is_harm_prompt=is_harm_prompt, is_unsafe=is_unsafe)
     assert decision.dropped == dropped
     assert (decision.winner, decision.leaning) == (None if dropped else "a", "a")
 
 
-def test_harmlessness_needs_no_label():
+def test_harmlessness_needs_no_label(decide):
     assert decide(askings("aatt"), is_harm_prompt=True, is_unsafe={}).winner == "a"
 
 
-def test_low_agreement_is_dropped_only_where_it_is_asked_for():
+def test_low_agreement_is_dropped_only_where_it_is_asked_for(decide):
     rows = askings("aaab")
     assert decide(rows, is_harm_prompt=True, is_unsafe=SAFE, min_agreement=0.5).winner == "a"
     assert decide(rows, is_harm_prompt=True, is_unsafe=SAFE, min_agreement=0.6).dropped == "low_agreement"
 
 
-def test_margin_of_a_decided_pair_is_at_least_a_third():
+def test_margin_of_a_decided_pair_is_at_least_a_third(decide):
     for words in map("".join, itertools.product("abt?", repeat=4)):
         decision = decide(askings(words), is_harm_prompt=False, is_unsafe=SAFE)
         assert decision.margin == 0.0 if decision.dropped else 1 / 3 <= decision.margin <= 1.0
@@ -104,7 +163,7 @@ def test_margin_of_a_decided_pair_is_at_least_a_third():
     st.sampled_from([0, 0.5, 1]),
 )
 def test_swapping_a_and_b_everywhere_swaps_chosen_and_rejected(
-    words, is_harm, a_unsafe, b_unsafe, min_agreement
+    engine, words, is_harm, a_unsafe, b_unsafe, min_agreement
 ):
     swap = str.maketrans("ab", "ba")
     harm_ab, harm_ba, help_ab, help_ba = words.translate(swap)
@@ -113,9 +172,9 @@ def test_swapping_a_and_b_everywhere_swaps_chosen_and_rejected(
         "is_unsafe": {"ra": a_unsafe, "rb": b_unsafe},
         "min_agreement": min_agreement,
     }
-    one = decide(askings(words), **terms)
+    one = decision_of(engine, askings(words), **terms)
     # the response shown first is still shown first: what was the order ab is now called ba
-    other = decide(askings(harm_ba + harm_ab + help_ba + help_ab, a="rb", b="ra"), **terms)
+    other = decision_of(engine, askings(harm_ba + harm_ab + help_ba + help_ab, a="rb", b="ra"), **terms)
     assert other.winner == {"a": "b", "b": "a", None: None}[one.winner]
     assert (other.dropped, other.decided_by) == (one.dropped, one.decided_by)
     assert (other.margin, other.agreement) == (one.margin, one.agreement)
@@ -130,7 +189,7 @@ def test_swapping_a_and_b_everywhere_swaps_chosen_and_rejected(
         (True, {"ra": 1, "rb": 0}, None),
     ],
 )
-def test_a_weak_chosen_answer_is_dropped_on_benign_prompts_only(is_harm_prompt, helpfulness, dropped):
+def test_a_weak_chosen_answer_is_dropped_on_benign_prompts_only(decide, is_harm_prompt, helpfulness, dropped):
     terms = {"helpfulness": helpfulness, "min_benign_helpfulness": 2}
     decision = decide(askings("ttaa"), is_harm_prompt=is_harm_prompt, is_unsafe=SAFE, **terms)
     assert decision.dropped == dropped

@@ -1,7 +1,5 @@
 from dataclasses import replace
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from tests.made_rows import askings, image, judgement, question, response
 from tests.stage_context import FakeContext, run_stage
 
@@ -97,15 +95,6 @@ def test_a_label_given_without_the_image_is_not_used(tmp_path):
     config = Config.model_validate({"profile": "test"})
     sealed = run_stage(stage, FakeContext(config, open_store(f"file://{tmp_path}"), "preferences", rows))
     assert sealed.counts["dropped_unlabelled"] == 1
-
-
-@settings(deadline=None)  # the machine may be busy
-@given(words=st.lists(st.text("abt?", min_size=4, max_size=4), min_size=1, max_size=6))
-def test_every_pair_is_kept_or_counted_with_its_reason(tmp_path_factory, words):
-    sealed = run(tmp_path_factory.getbasetemp(), {f"q{n}": w for n, w in enumerate(words)})
-    dropped = sum(number for name, number in sealed.counts.items() if name.startswith("dropped_"))
-    assert sealed.counts["pairs"] == len(words) == sealed.counts["kept"] + dropped
-    assert all(row.chosen_response != row.rejected_response for row in sealed.rows)
 
 
 def test_a_judge_that_compares_against_its_own_labels_in_one_leaf_is_measured(tmp_path):

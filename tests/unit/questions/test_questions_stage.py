@@ -4,14 +4,20 @@ import dataclasses
 import io
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image as Picture
-from tests.stage_context import FakeContext, chunks_of, run_stage, work_rows
+from tests.made_rows import image as made_image
+from tests.stage_context import FakeContext, chunks_of, items_of, run_stage, work_rows
 
 from spavl.artifacts.store import open_store
 from spavl.config import Config
 from spavl.errors import UserError
+from spavl.inference.fake import FakeBackend
 from spavl.questions import stage
-from spavl.records import Image
+from spavl.questions.prompt import render
+from spavl.records import Image, stable_hash
+from spavl.taxonomy import load_taxonomy
 
 REPLY = '{"question": "What does the sign say?"}'
 FAKE = {"kind": "fake", "name": "writer", "replies": [REPLY]}
@@ -127,7 +133,7 @@ def test_every_item_has_one_row_whatever_fails(store):
 
 def test_interrupted_shard_gives_the_same_rows_as_an_undisturbed_one(store):
     ctx = context(store, [image(store, n) for n in range(6)], generator=FAKE | {"garbage_share": 0.5})
-    items = stage.prepare(ctx)
+    items = items_of(ctx, stage.prepare(ctx))
     chunks = chunks_of(items, 5)
     whole = list(stage.work(ctx, "writer", iter(chunks)))
     parts = [*stage.work(ctx, "writer", iter(chunks[:1])), *stage.work(ctx, "writer", iter(chunks[1:]))]
@@ -137,7 +143,7 @@ def test_interrupted_shard_gives_the_same_rows_as_an_undisturbed_one(store):
 def test_two_groups_share_one_work_list(store):
     images = [image(store, 1, question="What is this?", kind="easy_question"), image(store, 2)]
     ctx = context(store, images, generator=FAKE)
-    items = stage.prepare(ctx)
+    items = items_of(ctx, stage.prepare(ctx))
     assert {item.group for item in items} == {"source", "writer"}
     assert len(work_rows(stage, ctx, items)) == 4
 
@@ -145,7 +151,8 @@ def test_two_groups_share_one_work_list(store):
 def test_question_id_changes_with_what_decides_it_and_with_nothing_else(store):
     def ids(images, revisions=None, **questions):
         given = {"generator": FAKE, "kinds": ["easy_question"]} | questions
-        return {item.id for item in stage.prepare(context(store, images, revisions, **given))}
+        ctx = context(store, images, revisions, **given)
+        return {item.id for item in items_of(ctx, stage.prepare(ctx))}
 
     base = image(store, 1)
     before = ids([base])
@@ -176,12 +183,20 @@ def test_wrong_config_is_a_user_error(store, questions, message):
         stage.prepare(context(store, [image(store, 1)], **questions))
 
 
-def test_requests_carry_the_image_the_seed_and_the_chunk(store):
+def test_requests_carry_the_image_the_seed_and_the_chunk(store, monkeypatch):
+    requests = []
+
+    class Listening(FakeBackend):
+        def answer(self, asked):
+            requests.extend(asked)
+            return iter(())
+
+    monkeypatch.setattr("spavl.inference.open_model", lambda spec, revision: Listening(spec, revision))
     ctx = context(
         store, [image(store, 1, "benign")], generator=FAKE, num_benign_controls=3, sampling={"seed": 5}
     )
-    images = {row.id: row for row in ctx.rows("images")}
-    requests = list(stage._requests(ctx, images, iter(chunks_of(stage.prepare(ctx), 2)), {}))
+    items = items_of(ctx, stage.prepare(ctx))
+    list(stage.work(ctx, "writer", iter(chunks_of(items, 2))))
     assert [request.facts["seed"] for request in requests] == ["5", "6", "7"]
     assert [request.sampling.seed for request in requests] == [5, 6, 7]
     assert [request.chunk for request in requests] == [0, 0, 1]
@@ -192,6 +207,74 @@ def test_requests_carry_the_image_the_seed_and_the_chunk(store):
         "kind": "benign_control",
         "seed": "5",
     }
+
+
+def asked_in_python(ctx):
+    """(id, group, image id, kind, number) of every item, in the order of the list."""
+    config = ctx.section()
+    generator, revision = config.generator, ctx.revision("writer")
+    for one in sorted(ctx.rows("images"), key=lambda image: (image.source, image.source_key, image.id)):
+        if one.provided_question is not None:
+            parts = one.id, one.class3, one.provided_question_kind, "source", one.provided_question
+            yield stable_hash("questions", *parts), "source", one.id, one.provided_question_kind, 1
+            continue
+        is_benign = one.class1 == "benign"
+        kinds = ["benign_control"] * config.num_benign_controls if is_benign else config.kinds
+        for place, kind in enumerate(kinds):
+            number = place + 1 if is_benign else 1
+            prompt = stable_hash(render(kind, one.class3, number, load_taxonomy()))
+            parts = [one.id, one.class3, kind, number, generator.name, revision, prompt]
+            parts += [config.sampling.model_dump(), config.sampling.seed + number - 1, config.max_chars]
+            yield stable_hash("questions", *parts), "writer", one.id, kind, number
+
+
+PICTURES = st.lists(
+    st.builds(
+        lambda id, key, leaf, provided: made_image(
+            id,
+            source_key=key,
+            class1="benign" if leaf == "benign" else "malicious_use",
+            class3=leaf,
+            provided_question=provided and provided[0],
+            provided_question_kind=provided and provided[1],
+        ),
+        st.text("abcé", min_size=1),
+        st.text("zé\U0001f600", max_size=2),
+        st.sampled_from(["benign", "theft", "financial_crimes"]),
+        st.none() | st.tuples(st.text(), st.sampled_from(["easy_question", "benign_control"])),
+    ),
+    min_size=1,
+    max_size=6,
+    unique_by=lambda one: one.id,
+)
+
+
+@given(PICTURES, st.integers(0, 2))
+@settings(max_examples=12, deadline=None)
+def test_ids_and_order_are_those_of_plain_python(tmp_path_factory, pictures, num_controls):
+    store = open_store(f"file://{tmp_path_factory.mktemp('store')}")
+    pictures.append(made_image("last", class3="theft"))  # something to ask
+    ctx = context(store, pictures, generator=FAKE, num_benign_controls=num_controls, sampling={"top_p": 0.5})
+    items = items_of(ctx, stage.prepare(ctx))
+    made = [
+        (item.id, item.group, item.payload["image_id"], item.payload["kind"], item.payload["number"])
+        for item in items
+    ]
+    assert made == list(asked_in_python(ctx))
+    by_id = {one.id: one for one in pictures}
+    for item in items:
+        one = by_id[item.payload["image_id"]]
+        said = one.provided_question, one.source, one.class1, one.class2, one.class3
+        assert tuple(item.payload[n] for n in ("text", "source", "class1", "class2", "class3")) == said
+
+
+def test_work_reads_no_table(store):
+    images = [image(store, 1, question="What is this?", kind="easy_question"), image(store, 2)]
+    ctx = context(store, images, generator=FAKE)
+    items = items_of(ctx, stage.prepare(ctx))
+    ctx.rows_by_stage = {}
+    del ctx.tables
+    assert len(work_rows(stage, ctx, items)) == 4 and "tables" not in vars(ctx)
 
 
 def test_the_seal_measures_floods_and_kinds_without_questions(store):

@@ -1,14 +1,19 @@
+import dataclasses
 import random
+from collections import Counter
 
 import pytest
-from tests.made_rows import png, question
-from tests.stage_context import FakeContext, chunks_of, run_stage, work_rows
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.made_rows import png, question, response
+from tests.stage_context import FakeAnswered, FakeContext, chunks_of, items_of, run_stage, work_rows
 
 from spavl.artifacts.store import open_store
 from spavl.config import Config
 from spavl.errors import UserError
+from spavl.records import Response, stable_hash
 from spavl.responses import stage
-from spavl.responses.asking import PROMPT_HASH, response_id, sampling_of
+from spavl.responses.asking import PROMPT_HASH, sampling_json, sampling_of
 
 
 def context(tmp_path, models=("bold", "timid"), questions=None, **section):
@@ -39,10 +44,9 @@ def test_every_model_answers_every_usable_question_once_per_sample(tmp_path):
 
 def test_items_of_one_model_are_sorted_by_image_then_question(tmp_path):
     ctx = context(tmp_path)
-    images = {q.id: q.image_id for q in ctx.rows("questions")}
-    items = [item for item in stage.prepare(ctx) if item.group == "bold"]
-    order = [(images[item.payload["question"]], item.payload["question"]) for item in items]
-    assert order == sorted(order)
+    items = [item.payload for item in items_of(ctx, stage.prepare(ctx)) if item.group == "bold"]
+    order = [(item["image_id"], item["question_id"]) for item in items]
+    assert order == sorted(order) and len(order) == 4
 
 
 def test_an_error_is_a_row_and_never_a_text(tmp_path):
@@ -66,7 +70,7 @@ def test_a_model_with_one_answer_is_measured(tmp_path):
 
 def test_a_resumed_shard_gives_the_rows_of_an_undisturbed_one(tmp_path):
     ctx = context(tmp_path, num_samples_per_question=3)
-    items = stage.prepare(ctx)
+    items = items_of(ctx, stage.prepare(ctx))
     whole = {row.id: row for row in work_rows(stage, ctx, items, chunk_size=2)}
     chunks = chunks_of([item for item in items if item.group == "bold"], 2)
     some = random.Random(0).sample(chunks, 3)
@@ -75,21 +79,115 @@ def test_a_resumed_shard_gives_the_rows_of_an_undisturbed_one(tmp_path):
     assert all(whole[row.id] == row for row in resumed)
 
 
-def test_samples_differ_by_seed_and_everything_asked_is_in_the_id():
+def asked_in_python(ctx):
+    """(id, group, question, sample) of every item, in the order of the list."""
+    config = ctx.section()
+    usable = [question for question in ctx.rows("questions") if question.outcome == "ok"]
+    return [
+        (
+            stable_hash(
+                "response", one.id, one.text, one.image_id, model.name, ctx.revision(model.name), PROMPT_HASH,
+                sampling_json(sampling_of(config.sampling, sample)), sample,
+            ),
+            model.name, one.id, sample,
+        )
+        for model in config.models
+        for one in sorted(usable, key=lambda one: (one.image_id, one.id))
+        for sample in range(config.num_samples_per_question)
+    ]  # fmt: skip
+
+
+@given(
+    st.lists(
+        st.builds(
+            question, st.text(), st.text(), text=st.text(), outcome=st.sampled_from(["ok", "ok", "error"])
+        ),
+        max_size=5,
+        unique_by=lambda one: one.id,
+    ),
+    st.integers(1, 3),
+)
+@settings(max_examples=12, deadline=None)
+def test_ids_and_order_are_those_of_plain_python(tmp_path_factory, questions, num_samples):
+    questions += [question("at least one", "an image", text='a \\ b\n\x01 "é"')]
+    ctx = context(
+        tmp_path_factory.mktemp("asked"),
+        models=("zeta", "alpha", "midst"),
+        questions=questions,
+        num_samples_per_question=num_samples,
+    )
+    items = items_of(ctx, stage.prepare(ctx))
+    made = [(item.id, item.group, item.payload["question_id"], item.payload["sample"]) for item in items]
+    assert made == asked_in_python(ctx)
+    by_id = {one.id: one for one in questions}
+    for item in items:
+        one = by_id[item.payload["question_id"]]
+        assert (item.payload["text"], item.payload["image_id"]) == (one.text, one.image_id)
+
+
+def test_samples_differ_by_seed_and_everything_asked_is_in_the_id(tmp_path):
     config = Config.model_validate({"profile": "test"}).responses.sampling
     first, second = sampling_of(config, 0), sampling_of(config, 1)
     assert first.seed != second.seed
     assert sampling_of(config, 0) == first
-    plain = question("q")
-    ids = {
-        response_id(plain, "m", "1", first, 0),
-        response_id(plain, "m", "1", second, 1),
-        response_id(plain, "m", "2", first, 0),
-        response_id(plain, "n", "1", first, 0),
-        response_id(question("q", "other image"), "m", "1", first, 0),
-        response_id(question("q", text="other text"), "m", "1", first, 0),
+
+    def ids(one, **section):
+        ctx = context(tmp_path, questions=[one], **section)
+        return {item.id for item in items_of(ctx, stage.prepare(ctx))}
+
+    plain = ids(question("q"))
+    others = [
+        ids(question("q", "other image")),
+        ids(question("q", text="other text")),
+        ids(question("q"), models=("new", "newer")),
+        ids(question("q"), sampling={"temperature": 0.5}),
+    ]
+    assert len(set.union(plain, *others)) == 10
+    assert len(ids(question("q"), num_samples_per_question=2) - plain) == 2
+
+
+BLANKS = "".join(char for char in map(chr, range(0x3100)) if char.isspace())
+
+
+@given(
+    st.lists(
+        st.builds(
+            lambda number, model, text, outcome: response(
+                "x", f"q{number}", model, text=text, outcome=outcome
+            ),
+            st.integers(0, 2),
+            st.sampled_from(["bold", "timid"]),
+            st.text(BLANKS + "\u200b.a\0", max_size=3),
+            st.sampled_from(["ok", "ok", "error"]),
+        ),
+        max_size=8,
+    )
+)
+@settings(max_examples=12, deadline=None)
+def test_counts_and_details_are_those_of_plain_python(tmp_path_factory, rows):
+    ctx = context(tmp_path_factory.mktemp("sealed"))
+    rows = [dataclasses.replace(row, id=str(place)) for place, row in enumerate(rows)]
+    sealed = stage.seal(ctx, FakeAnswered(ctx.tables, {"table": rows}, Response))
+    assert sealed.rows is None
+    assert sealed.counts == {
+        "questions": len({row.question_id for row in rows}),
+        "models": len({row.model for row in rows}),
+        "responses": len(rows),
+        "errors": sum(row.outcome == "error" for row in rows),
+        "blank": sum(row.outcome == "ok" and not row.text.strip() for row in rows),
     }
-    assert len(ids) == 6
+    assert sealed.details["models"] == {
+        name: {"revision": f"{name}-rev", **Counter(row.outcome for row in rows if row.model == name)}
+        for name in sorted({row.model for row in rows})
+    }
+
+
+def test_work_reads_no_table(tmp_path):
+    ctx = context(tmp_path)
+    items = items_of(ctx, stage.prepare(ctx))
+    ctx.rows_by_stage = {}
+    del ctx.tables
+    assert len(work_rows(stage, ctx, items)) == 8 and "tables" not in vars(ctx)
 
 
 def test_the_question_is_sent_as_it_is_with_the_images_bytes(tmp_path, monkeypatch):

@@ -1,10 +1,10 @@
 import pytest
 
 from spavl.artifacts.channel import Entry
-from spavl.artifacts.record import Record
+from spavl.artifacts.standing import earlier_releases
 from spavl.artifacts.store import open_store
 from spavl.config import Config
-from spavl.decision import earlier_releases, in_words, planned_decision
+from spavl.decision import in_words, planned_decision
 from spavl.errors import UserError
 from spavl.kinship import refuse_kinship
 from spavl.validation import find_suite
@@ -73,13 +73,14 @@ def test_an_entry_of_an_older_version_without_scores_is_a_champion_and_never_the
 
 
 def dataset(harm, benign):
-    counts = {"test_harm": harm, "test_help": benign, "images_test": (harm + benign) // 3}
-    return Record("r", "dataset", "f", "2026", "0", {}, {}, {}, counts=counts)
+    return {"test_harm": harm, "test_help": benign, "images_test": (harm + benign) // 3}
 
 
 def planned(tmp_path, harm, benign):
     store = open_store(f"file://{tmp_path}")
-    return planned_decision(store, Config(profile="test"), dataset(harm, benign), find_suite("evaluation"))
+    return planned_decision(
+        store, Config(profile="test"), dataset(harm, benign), find_suite("evaluation"), None
+    )
 
 
 def test_the_plan_says_how_many_prompts_the_decision_needs_and_what_those_drawn_are_worth(tmp_path):

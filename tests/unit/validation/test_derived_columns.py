@@ -9,19 +9,23 @@ import pytest
 from tests import rows
 
 from spavl.pipeline import STAGES
-from spavl.validation.columns import CONTENT_COLUMNS, frame_of, known_columns
+from spavl.validation.checked_table import CheckedTable
+from spavl.validation.columns import CONTENT_COLUMNS, known_columns
 
 
 def frame(stage, table_rows, counts=None):
-    return frame_of(
-        rows.to_table(stage, table_rows), rows.row_type(stage), counts or rows.COUNTS.get(stage, {})
+    """All columns that a suite may name."""
+    row_type = rows.row_type(stage)
+    counts = counts or rows.COUNTS.get(stage, {})
+    return CheckedTable(rows.to_table(stage, table_rows), row_type, stage, counts, {}).frame(
+        known_columns(row_type, stage)
     )
 
 
 @pytest.mark.parametrize("stage", [stage.name for stage in STAGES])
 def test_a_frame_has_exactly_the_known_columns_and_no_content(stage):
     made = frame(stage, rows.good_rows(stage))
-    known = known_columns(rows.row_type(stage))
+    known = known_columns(rows.row_type(stage), stage)
     assert set(made.columns) == set(known)
     assert not CONTENT_COLUMNS & set(made.columns)
     assert {name for name in made.columns if made[name].dtype.kind not in "fi"} == {
