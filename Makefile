@@ -1,6 +1,6 @@
 # spavl: `make demo` runs a whole night on this laptop, `make test` tests everything that needs no GPU and no cluster.
 .DEFAULT_GOAL := help
-.PHONY: help install demo down test test-fast test-cluster images lint lock bench bench-gate bench-ppo bench-training clean
+.PHONY: help install demo down test test-fast test-cluster images lint lock bench bench-gate bench-ppo bench-scale bench-training clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -47,6 +47,11 @@ bench-gate: $(INSTALLED)  ## measure the gate: coverage and error rates by simul
 
 bench-ppo: $(INSTALLED)  ## measure whether PPO raises the reward of the demo's policy, over 3 seeds (about 10 minutes)
 	$(BIN)/python tests/benchmarks/demo_ppo.py
+
+bench-scale: $(INSTALLED)  ## measure a night at the paper's size outside its models, then a second one, and the requests that S3 sees (an hour)
+	$(BIN)/python -m tests.benchmarks.scale_night --questions 93000 --models 12
+	$(BIN)/python -m tests.benchmarks.scale_night --questions 93000 --models 12 --shards 64 --new-share 0
+	$(BIN)/python -m tests.benchmarks.scale_requests
 
 bench-training: $(INSTALLED)  ## measure training beside TRL's trainer, rollouts beside `generate` (about 45 minutes)
 	$(BIN)/python -m tests.benchmarks.training_speed

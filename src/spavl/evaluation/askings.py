@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -78,11 +78,6 @@ class Asking:
     @property
     def shown(self) -> Shown:
         return self.other or Shown.of(self.prompt)
-
-
-def held_out(rows: Iterable[DatasetRow]) -> list[DatasetRow]:
-    """The prompts of the test splits, in the table's order."""
-    return [row for row in rows if row.split in BENCHMARK_OF_SPLIT]
 
 
 def askings_of(

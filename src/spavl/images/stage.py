@@ -68,6 +68,7 @@ def work(context: StageContext, group: str, chunks: Iterator[Chunk]) -> Iterator
 def seal(context: StageContext, answered: Answered) -> Sealed:
     """Images by (source, key), the first of identical bytes kept; everything else is in the table `quarantine`."""
     tables = context.tables
+    context.store.compact_packs()  # each chunk has written a pack of its own
     made = sort_out(tables, answered.relation(), context.scratch)
     former = former_view(tables, "images")
     return Sealed(

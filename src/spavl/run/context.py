@@ -41,6 +41,7 @@ class RunContext:
         self._records: dict[str, Record] = {}  # of the stages that this one reads; a record never changes
         self._former: dict[str, Record | None] = {}
         self._progress = Progress(stage)
+        self._is_first_rank = ranks.rank() == 0  # asked once: progress is told for every row
 
     @functools.cached_property
     def tables(self) -> RunTables:
@@ -112,7 +113,7 @@ class RunContext:
         return decisions.take_number(self.store, name, since_entry, self.run_id)
 
     def progress(self, done: int, total: int, note: str = "") -> None:
-        if ranks.rank() == 0:
+        if self._is_first_rank:
             self._progress(done, total, note)
 
 
