@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spavl.comparisons.asking import prompt_hash
+from spavl.comparisons.on_disk import keep
 from spavl.judging.asker import Asker
 from spavl.judging.on_trial import ANSWERED, GOLD, Askings, number_questions
 from spavl.records import AXES, ORDERS, GoldPair
@@ -37,8 +39,12 @@ def _gold_values(pair: GoldPair, order: str) -> tuple[str, ...]:
     return (f"{pair.id}/a", f"{pair.id}/b", *asked, *texts, pair.class3, pair.kind)
 
 
-def items(tables: Tables, asker: Asker) -> Items:
-    """The list, of the views `questions`, `responses`, `groups`, `pairs` (question_id, a, b) and `gold`."""
+def items(tables: Tables, scratch: Path, asker: Asker) -> Items:
+    """The list, of the views `questions`, `responses`, `groups`, `pairs` (question_id, a, b) and `gold`.
+
+    The pairs' texts lie in `scratch` meanwhile.
+    """
+    _join_texts(tables, scratch)
     number_questions(tables)
     relation = tables.sql(
         f"""SELECT *, {literal(asker.name)} AS "group" FROM ({_pairs(asker)} UNION ALL BY NAME
@@ -61,7 +67,18 @@ def _pairs(asker: Asker) -> str:
                 questions.text AS question, a.text AS text_a, b.text AS text_b, questions.class3, questions.kind,
                 a.model AS model_a, b.model AS model_b, group_of_a.safety_group AS group_a, group_of_b.safety_group AS group_b,
                 place
-            FROM pairs JOIN responses a ON a.id = pairs.a JOIN responses b ON b.id = pairs.b
-            JOIN questions ON questions.id = a.question_id JOIN places ON places.question_id = a.question_id
+            FROM paired JOIN questions ON questions.id = a.question_id JOIN places ON places.question_id = a.question_id
             JOIN groups group_of_a ON group_of_a.model = a.model JOIN groups group_of_b ON group_of_b.model = b.model
         )"""
+
+
+def _join_texts(tables: Tables, scratch: Path) -> None:
+    """The view `paired`: the responses `a` and `b` of every pair.
+
+    The responses of pairs are taken out of all responses first, by ids alone: no join ever holds the texts of all.
+    """
+    chosen = """SELECT id, text, model, question_id, image_id FROM responses
+        WHERE id IN (SELECT a FROM pairs UNION ALL SELECT b FROM pairs)"""
+    keep(tables, scratch, "chosen", chosen)
+    both = "SELECT one AS a, other AS b FROM pairs JOIN chosen one ON one.id = pairs.a JOIN chosen other ON other.id = pairs.b"
+    keep(tables, scratch, "paired", both)

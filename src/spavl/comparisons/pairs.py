@@ -11,6 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spavl.comparisons.on_disk import keep
 from spavl.sql import json_text, literal
 from spavl.stage import Tables
 
@@ -73,11 +74,8 @@ def _number_candidates(tables: Tables, scratch: Path) -> None:
     """The view `candidates`: one narrow row per usable response, its question numbered from 0."""
     columns = f"{json_text('id')} AS quoted, hash(text) AS text_hash, hash(bare) AS bare_hash"
     numbers = "SELECT id AS question_id, row_number() OVER (ORDER BY id) - 1 AS number FROM questions"
-    file = str(scratch / "candidates.parquet")
-    tables.sql(
-        f"SELECT number, usable.* FROM ({usable(columns)}) usable JOIN ({numbers}) numbers USING (question_id)"
-    ).write_parquet(file)
-    tables.view("candidates", f"SELECT * FROM read_parquet({literal(file)})")
+    query = f"SELECT number, usable.* FROM ({usable(columns)}) usable JOIN ({numbers}) numbers USING (question_id)"
+    keep(tables, scratch, "candidates", query)
 
 
 def _choice(start: int, seed: int, num_pairs: int) -> str:

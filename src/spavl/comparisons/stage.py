@@ -88,7 +88,7 @@ def prepare(ctx: StageContext) -> Items:
     tables.open("images")
     keep_tonights(ctx, STAGE, GoldPair, Gold.pairs)
     tables.view("gold", gold_table(_gold(ctx, asker)))
-    return items(tables, asker)
+    return items(tables, ctx.scratch, asker)
 
 
 def work(ctx: StageContext, group: str, chunks: Iterator[Chunk]) -> Iterator[Comparison]:

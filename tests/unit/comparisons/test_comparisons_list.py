@@ -67,7 +67,7 @@ def test_the_list_is_that_of_plain_python(texts, random):
     chosen = [{"question_id": a.question_id, "a": a.id, "b": b.id} for a, b in pairs]
     tables.view("pairs", pa.Table.from_pylist(chosen))
     tables.view("gold", gold_table(Askings({f"id of {order}": (GOLD, order) for order in ORDERS})))
-    made = items(tables, ASKER)
+    made = items(tables, tables._scratch, ASKER)
     rows = made.relation.order(", ".join(f'"{name}"' for name in made.order)).to_arrow_table().to_pylist()
     names = (
         "id",
