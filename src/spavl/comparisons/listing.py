@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from spavl.comparisons.asking import prompt_hash
 from spavl.comparisons.on_disk import keep
 from spavl.judging.asker import Asker
-from spavl.judging.on_trial import ANSWERED, GOLD, Askings, number_questions
+from spavl.judging.on_trial import ANSWERED, GOLD, Askings
 from spavl.records import AXES, ORDERS, GoldPair
 from spavl.sql import Text, literal, stable_hash_sql
 from spavl.stage import Items, Tables
@@ -16,8 +16,8 @@ from spavl.stage import Items, Tables
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# The place of the question stands for its image and id.
-ORDER = ("place", "response_a", "response_b", "axis", "order")
+# The place of the pair stands for image, question and both responses: the list is sorted by numbers and short names.
+ORDER = ("place", "axis", "order")
 ASKED = ("question_id", "image_id", "axis", "order", "question", "text_a", "text_b", "class3", "kind")
 GOLD_COLUMNS = ("response_a", "response_b", *ASKED)
 
@@ -44,13 +44,13 @@ def items(tables: Tables, scratch: Path, asker: Asker) -> Items:
 
     The pairs' texts lie in `scratch` meanwhile.
     """
+    _number_pairs(tables, scratch)
     _join_texts(tables, scratch)
-    number_questions(tables)
     relation = tables.sql(
         f"""SELECT *, {literal(asker.name)} AS "group" FROM ({_pairs(asker)} UNION ALL BY NAME
             SELECT gold.*, {literal(ANSWERED)} AS "table", {literal(GOLD)} AS model_a, {literal(GOLD)} AS model_b,
                 0 AS group_a, 0 AS group_b, place
-            FROM gold JOIN places ON places.question_id = gold.question_id
+            FROM gold JOIN places USING (response_a, response_b)
         )"""
     )
     return Items(relation, ORDER)
@@ -67,9 +67,20 @@ def _pairs(asker: Asker) -> str:
                 questions.text AS question, a.text AS text_a, b.text AS text_b, questions.class3, questions.kind,
                 a.model AS model_a, b.model AS model_b, group_of_a.safety_group AS group_a, group_of_b.safety_group AS group_b,
                 place
-            FROM paired JOIN questions ON questions.id = a.question_id JOIN places ON places.question_id = a.question_id
+            FROM paired JOIN questions ON questions.id = a.question_id
             JOIN groups group_of_a ON group_of_a.model = a.model JOIN groups group_of_b ON group_of_b.model = b.model
         )"""
+
+
+def _number_pairs(tables: Tables, scratch: Path) -> None:
+    """The view `places`: every pair of the views `pairs` and `gold` with its place, by image, question and responses."""
+    ordinary = """SELECT image_id, question_id, a AS response_a, b AS response_b
+        FROM pairs JOIN questions ON questions.id = pairs.question_id"""
+    gold = "SELECT image_id, question_id, response_a, response_b FROM gold"
+    by = "image_id, question_id, response_a, response_b"
+    query = f"""SELECT response_a, response_b, row_number() OVER (ORDER BY {by}) AS place
+        FROM ({ordinary} UNION {gold})"""
+    keep(tables, scratch, "places", query)
 
 
 def _join_texts(tables: Tables, scratch: Path) -> None:
@@ -80,5 +91,6 @@ def _join_texts(tables: Tables, scratch: Path) -> None:
     chosen = """SELECT id, text, model, question_id, image_id FROM responses
         WHERE id IN (SELECT a FROM pairs UNION ALL SELECT b FROM pairs)"""
     keep(tables, scratch, "chosen", chosen)
-    both = "SELECT one AS a, other AS b FROM pairs JOIN chosen one ON one.id = pairs.a JOIN chosen other ON other.id = pairs.b"
+    both = """SELECT place, one AS a, other AS b FROM places
+        JOIN chosen one ON one.id = response_a JOIN chosen other ON other.id = response_b"""
     keep(tables, scratch, "paired", both)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from spavl.judging import prompt_hash
 from spavl.judging.asker import Asker
-from spavl.judging.on_trial import ANSWERED, GOLD, Askings, number_questions
+from spavl.judging.on_trial import ANSWERED, GOLD, Askings
 from spavl.records import GoldItem
 from spavl.sql import Text, literal, stable_hash_sql
 from spavl.stage import Items, Tables
@@ -41,7 +41,7 @@ def items(tables: Tables, modes: Sequence[str], asker: Asker) -> Items:
 
     `asked` is what tells the askings of one question apart: the model, or the gold item.
     """
-    number_questions(tables)
+    _number_questions(tables)
     of_modes = " UNION ALL BY NAME ".join(_of_mode(mode, asker) for mode in modes)
     relation = tables.sql(
         f"""SELECT *, {literal(asker.name)} AS "group" FROM ({of_modes} UNION ALL BY NAME
@@ -59,3 +59,16 @@ def _of_mode(mode: str, asker: Asker) -> str:
             responses.sample, place
         FROM responses JOIN questions ON questions.id = responses.question_id
         JOIN places ON places.question_id = responses.question_id WHERE responses.outcome = 'ok'"""
+
+
+def _number_questions(tables: Tables) -> None:
+    """The view `places`: every question of the views `questions` and `gold` with its place, by image and id.
+
+    A list that is sorted by place is sorted by numbers, not by 100 characters a row.
+    """
+    tables.view(
+        "places",
+        """SELECT question_id, row_number() OVER (ORDER BY image_id, question_id) AS place FROM (
+            SELECT image_id, id AS question_id FROM questions UNION SELECT image_id, question_id FROM gold
+        )""",
+    )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from spavl.judging.gold import Gold, keep_gold, kept_gold
 from spavl.records import ComparisonTrial, GoldItem, GoldPair, JudgeTrial, arrow_schema
-from spavl.stage import StageContext, Tables
+from spavl.stage import StageContext
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -57,19 +57,6 @@ def keep_tonights(
     """Make tonight's gold rows of the views `images` and `questions`, and keep them for seal and for evaluation."""
     gold = Gold.of_night(ctx.tables, ctx.config.judgements.gold, ctx.store)
     keep_gold(ctx.store, ctx.run_id, stage, made(gold), row_type)
-
-
-def number_questions(tables: Tables) -> None:
-    """The view `places`: every question of the views `questions` and `gold` with its place, by image and id.
-
-    A list that is sorted by place is sorted by numbers, not by 100 characters a row.
-    """
-    tables.view(
-        "places",
-        """SELECT question_id, row_number() OVER (ORDER BY image_id, question_id) AS place FROM (
-            SELECT image_id, id AS question_id FROM questions UNION SELECT image_id, question_id FROM gold
-        )""",
-    )
 
 
 def former_trials(ctx: StageContext, stage: str, row_type: type[Trial]) -> Iterable[Trial]:
