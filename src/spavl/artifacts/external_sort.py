@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pyarrow as pa
 
-BUCKET_ROWS = 50_000
-WAITING_ROWS = 100_000  # of all buckets together, before the fullest is written
+BUCKET_ROWS = 25_000
+WAITING_ROWS = 50_000  # of all buckets together, before the fullest is written
 
 
 def in_order(batches: Iterable[pa.RecordBatch], place: str, scratch: Path) -> Iterator[pa.Table]:
@@ -44,11 +44,12 @@ class _Buckets:
         import pyarrow.compute as pc
 
         order = pc.sort_indices(numbers)
-        rows = pa.Table.from_batches([batch]).take(order)
+        rows = pa.Table.from_batches([batch])
         ends = numbers.take(order).value_counts()
         start = 0
         for entry in ends.to_pylist():
-            self._lay(entry["values"], rows.slice(start, entry["counts"]))
+            # a copy: a slice would keep the whole batch until the last of its buckets is written
+            self._lay(entry["values"], rows.take(order.slice(start, entry["counts"])))
             start += entry["counts"]
         while sum(self._num_waiting.values()) > WAITING_ROWS:
             self._write(max(self._num_waiting, key=lambda number: self._num_waiting[number]))
