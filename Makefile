@@ -39,14 +39,14 @@ images:  ## build the container images with podman, docker or buildah; ARGS="--e
 	$(PYTHON) tools/images.py $(ARGS)
 
 bench: $(INSTALLED)  ## measure what the demo world's alignment really does, over 5 seeds (about 15 minutes)
-	$(BIN)/python tests/benchmarks/demo_alignment.py
+	$(BIN)/python -m tests.benchmarks.demo_alignment
 
 bench-gate: $(INSTALLED)  ## measure the gate: coverage and error rates by simulation, then the whole drill (an hour or more)
 	$(BIN)/python -m tests.benchmarks.gate_statistics
 	$(BIN)/python -m tests.benchmarks.gate_drill
 
 bench-ppo: $(INSTALLED)  ## measure whether PPO raises the reward of the demo's policy, over 3 seeds (about 10 minutes)
-	$(BIN)/python tests/benchmarks/demo_ppo.py
+	$(BIN)/python -m tests.benchmarks.demo_ppo
 
 bench-scale: $(INSTALLED)  ## measure a night at the paper's size outside its models, then a second one, and the requests that S3 sees (an hour)
 	$(BIN)/python -m tests.benchmarks.scale_night --questions 93000 --models 12

@@ -26,6 +26,14 @@ def spavl_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return home
 
 
+@pytest.fixture(autouse=True, scope="session")
+def session_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The home of what fixtures of a module or session do: each of pytest's processes has its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPAVL_HOME", str(tmp_path_factory.mktemp("session-home")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def test_cache() -> Path:
     """A folder that outlives the session, for what is costly to make and named by its fingerprint."""

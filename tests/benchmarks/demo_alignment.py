@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from in_memory_line import InMemoryLine
+from tests.benchmarks.in_memory_line import InMemoryLine
 
 from spavl.config import Config
 from spavl.contestants import ALIGNED
@@ -30,6 +30,7 @@ from spavl.evaluation.askings import Terms, askings_of
 from spavl.evaluation.scoring import BASE as BASE_ROLE
 from spavl.evaluation.scoring import CHANGE, score_answers
 from spavl.inference import open_model, resolve_revision
+from spavl.learning.leaving import fetch_images
 from spavl.profiles import load_config
 from spavl.records import BENIGN, DatasetRow, EvaluationAnswer, Question, Score
 
@@ -123,7 +124,7 @@ def _align(options: argparse.Namespace, world: World, folder: Path, seed: int) -
     line.run("images", "questions", "responses", "judgements", "comparisons")
     decided = line.run("preferences")
     rows = line.run("dataset").rows
-    paths = {row.image_id: line.store.local_path(f"blobs/{row.image_id[:2]}/{row.image_id}") for row in rows}
+    paths = fetch_images(line.store, rows, folder / "images")
     pairs = pairs_of(rows, "train", paths)
     hooks = Hooks(lambda *_: None, lambda *_: None, lambda: False)
     started = time.monotonic()

@@ -18,12 +18,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import demo_alignment as dpo
-from in_memory_line import InMemoryLine
+from tests.benchmarks import demo_alignment as dpo
+from tests.benchmarks.in_memory_line import InMemoryLine
 
 from spavl.config import Config
 from spavl.demo.picture_folder import draw_nights
 from spavl.demo.world import BASE, World, teach_world
+from spavl.learning.leaving import fetch_images
 from spavl.profiles import load_config
 from spavl.records import TrainingMetric
 
@@ -66,7 +67,7 @@ def _measure(seed: int, overrides: list[str], world: World, folder: Path) -> dic
     line = InMemoryLine(config, folder, f"seed-{seed}")
     line.run("images", "questions", "responses", "judgements", "comparisons", "preferences")
     rows = line.run("dataset").rows
-    paths = {row.image_id: line.store.local_path(f"blobs/{row.image_id[:2]}/{row.image_id}") for row in rows}
+    paths = fetch_images(line.store, rows, folder / "images")
     train, validation = (pairs_of(rows, split, paths) for split in ("train", "validation"))
     base, hooks = world.model_folder(BASE), Hooks(lambda *_: None, lambda *_: None, lambda: False)
     section = config.reward.model_copy(update={"base": config.training.base})

@@ -37,7 +37,9 @@ def search(store: Store, image_ids: Collection[str]) -> Iterator[Found]:
     wanted = set(image_ids)
     for digest in sorted(wanted & set(store.blob_digests())):
         yield Found(f"blob {digest[:12]}", 1, "image")
-    for path in store.blobs.uncommitted():  # of a writer at work, or left by a killed one: nobody knows what it holds
+    for path in (
+        store.blobs.uncommitted()
+    ):  # of a writer at work, or left by a killed one: nobody knows what it holds
         yield Found(path, 1, "unknown")
     with small_engine(store) as engine:
         engine.view("wanted", _table(wanted))
