@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from spavl.artifacts.blobs import Packing
 from spavl.artifacts.parts import Table, in_batches, table_of, write_parts
 from spavl.artifacts.record import Record, read_record, record_path
 from spavl.artifacts.store import Store, open_store
@@ -205,7 +206,8 @@ def _inputs(store: Store, plan: Plan, arguments: argparse.Namespace, number: int
     num_images = arguments.questions // QUESTIONS_PER_IMAGE
     num_new = round(num_images * arguments.new_share)
     first = 0 if number == 0 else num_images + (number - 1) * num_new
-    images = list(_images(store, first, num_images if number == 0 else num_new, arguments.image_bytes))
+    with store.packing() as blobs:
+        images = list(_images(blobs, first, num_images if number == 0 else num_new, arguments.image_bytes))
     questions = [_question(image, kind) for image in images for kind in range(QUESTIONS_PER_IMAGE)]
     for stage, rows, row_type in (("images", images, Image), ("questions", questions, Question)):
         parts = write_parts(store, stage, arrow_schema(row_type), in_batches(rows, row_type))
@@ -226,7 +228,7 @@ def _inputs(store: Store, plan: Plan, arguments: argparse.Namespace, number: int
         store.create(record_path(plan.run_id, stage), made.to_json())
 
 
-def _images(store: Store, first: int, num_images: int, num_bytes: int) -> Iterator[Image]:
+def _images(blobs: Packing, first: int, num_images: int, num_bytes: int) -> Iterator[Image]:
     leaves = load_taxonomy().leaves
     for number in range(first, first + num_images):
         content = np.random.default_rng(number).bytes(num_bytes)
@@ -234,7 +236,7 @@ def _images(store: Store, first: int, num_images: int, num_bytes: int) -> Iterat
         leaf = leaves[number % len(leaves)]
         classes = ("benign",) * 3 if is_benign else (leaf.class1, leaf.class2, leaf.id)
         yield Image(
-            store.put_blob(content), "made", f"{number}.png", *classes, "CC0-1.0", f"a caption of {number}", None, None,
+            blobs.put(content), "made", f"{number}.png", *classes, "CC0-1.0", f"a caption of {number}", None, None,
             64, 64, num_bytes, "PNG", hashlib.sha256(content).hexdigest()[:16],
         )  # fmt: skip
 
