@@ -34,8 +34,10 @@ from spavl.artifacts.parts import Table, in_batches, table_of, write_parts
 from spavl.artifacts.record import Record, read_record, record_path
 from spavl.artifacts.store import Store, open_store
 from spavl.plan import Plan, make_plan, plan_path
-from spavl.records import Image, Question, arrow_schema, stable_hash
+from spavl.records import arrow_schema, stable_hash
 from spavl.run import StageRun
+from spavl.stages.images.rows import Image
+from spavl.stages.questions.rows import Question
 from spavl.taxonomy import load_taxonomy
 
 STAGES = ("responses", "judgements", "comparisons", "preferences", "dataset")
