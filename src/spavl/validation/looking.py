@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MAX_CELLS = 4_000_000  # of a frame of whole columns, unless one expectation needs more
 SLICE_ROWS, TEXT_SLICE_ROWS = 500_000, 100_000
+BUCKET_ROWS = 2_500_000  # to tell which of them are the same takes some 300 bytes a row
 NUM_ROW_IDS = 20
 # SUMMARY without partial lists: every other result format copies cells into the result and from there into Data Docs
 RESULT_FORMAT = {"result_format": "SUMMARY", "partial_unexpected_count": 0}
@@ -45,6 +46,11 @@ def look(table: CheckedTable, suite: Suite) -> tuple[dict[str, Any], list[Findin
         found.add(plan.constant, _one_row(table, plan.constant))
     for frame in plan.whole:
         found.add(frame, table.frame(frame.columns, ranked=frame.ranked, named=frame.named))
+    for frame in plan.bucketed:
+        for rows in table.buckets(
+            frame.columns, BUCKET_ROWS, by=frame.compared, ranked=frame.ranked, named=frame.named
+        ):
+            found.add(frame, rows)
     for frame in plan.sliced:
         num_rows = SLICE_ROWS if table.long_columns.isdisjoint(frame.columns) else TEXT_SLICE_ROWS
         for rows in table.slices(frame.columns, num_rows, named=frame.named):
@@ -88,7 +94,7 @@ class _Found:
 
 
 def merged(parts: Sequence[Finding], mostly: float) -> Finding:
-    """The finding on all rows of an expectation that judges each row by itself, from those on slices: counts are added.
+    """The finding on all rows of an expectation that counts rows, from those on slices or buckets: counts are added.
 
     Shares are then computed as Great Expectations 1.24 does; a test holds both side by side.
     """
