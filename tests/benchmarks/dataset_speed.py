@@ -194,7 +194,7 @@ def _seal(store: Store, run_id: str) -> None:
     previous = {} if run_id == FIRST else {name: {"run_id": FIRST} for name in ("dataset", "images")}
     plan: Any = SimpleNamespace(
         run_id=run_id, resolved=Config.model_validate({"profile": "test", **sections}), references={}, inputs={},
-        previous=previous, revisions={"m": "1", "j": "1"},
+        previous=previous, revisions={"m": "1", "j": "1"}, forgotten=0,
     )  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="spavl-scratch-") as scratch:
         before, cpu = time.perf_counter(), time.process_time()
@@ -231,7 +231,11 @@ def _stored(store: Store, context: Any, sealed: Any) -> Record:
     run: Any = SimpleNamespace(store=store, stage="dataset")
     engine, former = context.tables.engine, context.previous("dataset")
     if hasattr(sealed.rows, "create_view"):
-        tables = {"table": relation_table(run, engine, sealed.rows, DatasetRow, former, "table")}
+        tables = {
+            "table": relation_table(
+                run, engine, sealed.rows, DatasetRow, former, "table", order=sealed.order
+            )
+        }
     else:
         tables = {"table": rows_table(run, sealed.rows, DatasetRow)}
     for name, side in sealed.side_tables.items():
@@ -240,7 +244,7 @@ def _stored(store: Store, context: Any, sealed: Any) -> Record:
         elif side:
             tables[name] = rows_table(run, side, type(side[0]))
     path = f"runs/{context.run_id}/dataset/version"
-    files = store.upload(sealed.folders["version"], path)
+    files = store.upload(sealed.folders["version"], path, sealed.finished["version"])
     for relative, file in getattr(sealed, "copied", {}).get("version", {}).items():
         store.copy(file.source, f"{path}/{relative}")
         files[relative] = {"sha256": file.sha256, "num_bytes": file.num_bytes}
