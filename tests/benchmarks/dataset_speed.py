@@ -47,9 +47,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="spavl-dataset-", dir=options.folder) as folder:
         url = f"file://{folder}/store"
         num_images = options.pairs // QUESTIONS_PER_IMAGE
-        _make_night(open_store(url), FIRST, num_images, options.image_bytes)
-        _make_night(open_store(url), SECOND, int(num_images * (1 + NEW_SHARE)), options.image_bytes)
-        for run_id in (FIRST, SECOND):
+        sizes = (
+            {FIRST: num_images}
+            if options.one_night
+            else {FIRST: num_images, SECOND: int(num_images * (1 + NEW_SHARE))}
+        )
+        for run_id, number in sizes.items():
+            _make_night(open_store(url), run_id, number, options.image_bytes)
+        for run_id in sizes:
             command = [
                 sys.executable,
                 "-m",
@@ -66,6 +71,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--pairs", type=int, default=100_258)
     parser.add_argument("--image-bytes", type=int, default=IMAGE_BYTES)
+    parser.add_argument("--one-night", action="store_true", help="no second version")
     parser.add_argument("--folder", help="where the store is made and removed; default: the system's")
     parser.add_argument("--store", help=argparse.SUPPRESS)
     parser.add_argument("--run", help=argparse.SUPPRESS)
@@ -232,9 +238,7 @@ def _stored(store: Store, context: Any, sealed: Any) -> Record:
     engine, former = context.tables.engine, context.previous("dataset")
     if hasattr(sealed.rows, "create_view"):
         tables = {
-            "table": relation_table(
-                run, engine, sealed.rows, DatasetRow, former, "table", order=sealed.order
-            )
+            "table": relation_table(run, engine, sealed.rows, DatasetRow, former, "table", order=sealed.order)
         }
     else:
         tables = {"table": rows_table(run, sealed.rows, DatasetRow)}

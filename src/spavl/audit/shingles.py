@@ -9,7 +9,8 @@ the index does not have is the rarest.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ MIN_JACCARD = 0.6
 MIN_COMMON = 8
 _CODE_BITS = 12  # of a character below 4096; five of them are one number
 _MEETINGS_AT_ONCE = 1_000_000
+_LOW_BITS = 32  # of a key; what stands above them is a text or a pair
+_TEXTS_AT_ONCE = 4096
 
 
 class TextIndex:
@@ -28,24 +31,35 @@ class TextIndex:
     def __init__(self, texts: Sequence[str]) -> None:
         import numpy as np
 
-        owner, codes = _runs(texts)
-        self._known, members, frequency = np.unique(codes, return_inverse=True, return_counts=True)
-        self._rank = np.empty(len(self._known), np.int64)  # 0: the rarest
-        self._rank[np.argsort(frequency, kind="stable")] = np.arange(len(self._known))
-        self._size = np.bincount(owner, minlength=len(texts))
-        # sorted by text, then by rank
-        self._members = np.sort(owner * len(self._known) + self._rank[members])
-        self._make_postings()
+        pieces = [_Runs.of(texts[n : n + _TEXTS_AT_ONCE]) for n in range(0, len(texts), _TEXTS_AT_ONCE)]
+        self._known, self._rank = _by_frequency(pieces)
+        members, sizes = [np.zeros(0, np.int32)], [np.zeros(0, np.int64)]
+        while pieces:
+            keys, size = pieces.pop(0).ranked(self._ranks_of)
+            members.append(_low(keys).astype(np.int32))
+            sizes.append(size)
+        # ranks of each text's runs, sorted: most of an index's memory
+        self._members, self._size = np.concatenate(members), np.concatenate(sizes)
+        self._first = np.cumsum(self._size) - self._size
+        self._posting, self._posted = self._postings()
 
-    def _make_postings(self) -> None:
-        """The texts that have a run among their rarest ones, run by run."""
+    def _ranks_of(self, codes: np.ndarray) -> np.ndarray:
+        """int64 [N] of sorted codes; those that the index does not have come after all others, each with a number of its own."""
         import numpy as np
 
-        owner, rank = np.divmod(self._members, max(1, len(self._known)))
-        is_rare = _place_in_text(owner, self._size) < _prefix(self._size)[owner]
-        order = np.argsort(rank[is_rare], kind="stable")
-        self._posted = owner[is_rare][order]
-        self._posting = np.searchsorted(rank[is_rare][order], np.arange(len(self._known) + 1))
+        place = np.minimum(np.searchsorted(self._known, codes), len(self._known) - 1)
+        is_known = self._known[place] == codes
+        return np.where(is_known, self._rank[place], len(self._known) + np.arange(len(codes)))
+
+    def _postings(self) -> tuple[np.ndarray, np.ndarray]:
+        """(first place of each run, texts that have it among their rarest runs, run by run)."""
+        import numpy as np
+
+        num_rare = _prefix(self._size)
+        rank = self._members[_ranges(self._first, num_rare)].astype(np.int64)
+        posted = np.sort((rank << _LOW_BITS) | np.repeat(np.arange(len(num_rare)), num_rare))
+        number = np.bincount(rank, minlength=len(self._known))
+        return np.concatenate([np.zeros(1, np.int64), np.cumsum(number)]), _low(posted).astype(np.int32)
 
     def alike(self, texts: Sequence[str]) -> Iterator[tuple[int, int]]:
         """(place in `texts`, place in the index) of all pairs that say nearly the same; the same text is one, too."""
@@ -53,97 +67,147 @@ class TextIndex:
 
         if not len(texts) or not len(self._size):
             return
-        owner, codes = _runs(texts)
-        size = np.bincount(owner, minlength=len(texts))
-        place = np.minimum(np.searchsorted(self._known, codes), len(self._known) - 1)
-        is_known = self._known[place] == codes
-        owner, rank = owner[is_known], self._rank[place[is_known]]
-        order = np.lexsort((rank, owner))
-        owner, rank = owner[order], rank[order]
-        num_known = np.bincount(owner, minlength=len(texts))
-        num_rare = _prefix(size) - (size - num_known)
-        for left, right in self._candidates(owner, rank, num_known, num_rare, _min_common(size)):
-            is_alike = self._is_alike(left, right, size, num_known, rank)
+        keys, size = _Runs.of(texts).ranked(self._ranks_of)
+        rank = _low(keys)
+        num_known = np.bincount((keys >> _LOW_BITS)[rank < len(self._known)], minlength=len(texts))
+        num_rare = np.maximum(_prefix(size) - (size - num_known), 0)
+        first = np.cumsum(size) - size
+        for left, right in self._candidates(rank, first, num_rare, _min_common(size)):
+            is_alike = self._is_alike(left, right, size, rank, first)
             yield from zip(left[is_alike].tolist(), right[is_alike].tolist(), strict=True)
 
     def _candidates(
-        self,
-        owner: np.ndarray,
-        rank: np.ndarray,
-        num_known: np.ndarray,
-        num_rare: np.ndarray,
-        min_common: np.ndarray,
+        self, rank: np.ndarray, first: np.ndarray, num_rare: np.ndarray, min_common: np.ndarray
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Blocks of (text, text of the index), int64 [B] each, that share enough rare runs."""
         import numpy as np
 
-        is_rare = _place_in_text(owner, num_known) < num_rare[owner]
-        owner, rank = owner[is_rare], rank[is_rare]
+        owner = np.repeat(np.arange(len(first)), num_rare)
+        rank = rank[_ranges(first, num_rare)]
         number = self._posting[rank + 1] - self._posting[rank]
         before = np.cumsum(number) - number
         of_text = np.searchsorted(owner, owner)  # all runs of one text are in one block
         for start, end in _stretches(before[of_text] // _MEETINGS_AT_ONCE):
-            left = np.repeat(owner[start:end], number[start:end])
-            right = self._posted[_ranges(self._posting[rank[start:end]], number[start:end])]
-            pairs, times = np.unique(left * len(self._size) + right, return_counts=True)
+            left = np.repeat((owner[start:end] - owner[start]) * len(self._size), number[start:end])
+            pairs = left + self._posted[_ranges(self._posting[rank[start:end]], number[start:end])]
+            pairs, times = _counted(pairs)
             left, right = np.divmod(pairs, len(self._size))
+            left += owner[start]
             is_enough = times >= np.minimum(min_common[left], _min_common(self._size[right]))
             yield left[is_enough], right[is_enough]
 
     def _is_alike(
-        self, left: np.ndarray, right: np.ndarray, size: np.ndarray, num_known: np.ndarray, rank: np.ndarray
+        self, left: np.ndarray, right: np.ndarray, size: np.ndarray, rank: np.ndarray, first: np.ndarray
     ) -> np.ndarray:
         """bool [B]: whether the runs of text `left` and of the index's text `right` have the Jaccard index."""
         import numpy as np
 
-        smaller, larger = (pick(size[left], self._size[right]) for pick in (np.minimum, np.maximum))
-        is_alike = smaller >= MIN_JACCARD * larger
-        first = np.cumsum(num_known) - num_known
-        for some in _pieces(np.nonzero(is_alike)[0], num_known[left]):
-            number = num_known[left[some]]
-            key = np.repeat(right[some], number) * len(self._known) + rank[_ranges(first[left[some]], number)]
-            place = np.minimum(np.searchsorted(self._members, key), len(self._members) - 1)
-            is_common = self._members[place] == key
-            common = np.bincount(np.repeat(np.arange(len(some)), number)[is_common], minlength=len(some))
-            union = size[left[some]] + self._size[right[some]] - common
-            is_alike[some] = common >= MIN_JACCARD * union
+        number, of_right = size[left], self._size[right]
+        is_alike = np.minimum(number, of_right) >= MIN_JACCARD * np.maximum(number, of_right)
+        for some in _pieces(np.nonzero(is_alike)[0], number + of_right):
+            pair = np.arange(len(some)) << _LOW_BITS
+            one = np.repeat(pair, number[some]) | rank[_ranges(first[left[some]], number[some])]
+            other = np.repeat(pair, of_right[some])
+            other |= self._members[_ranges(self._first[right[some]], of_right[some])]
+            both = np.sort(np.concatenate([one, other]))
+            of_pair = both[1:][both[1:] == both[:-1]] >> _LOW_BITS
+            common = np.bincount(of_pair, minlength=len(some))
+            is_alike[some] = common >= MIN_JACCARD * (number[some] + of_right[some] - common)
         return is_alike
 
 
-def _runs(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """(text, run) of all distinct runs, int64 and uint64, sorted by text; a shorter text is one run."""
+@dataclass(frozen=True, slots=True)
+class _Runs:
+    """The runs of some texts, text by text."""
+
+    codes: np.ndarray  # uint64: all distinct ones, sorted
+    place: np.ndarray  # int32: of each run in `codes`
+    number: np.ndarray  # int64 [texts]: how many runs each text has
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> _Runs:
+        """A text shorter than SHINGLE_CHARS is one run."""
+        import numpy as np
+
+        padded = [text.ljust(SHINGLE_CHARS, "\0") for text in texts]
+        points = np.frombuffer("".join(padded).encode("utf-32-le", "surrogatepass"), np.uint32)
+        length = np.array([len(text) for text in padded], np.int64)
+        number = length - (SHINGLE_CHARS - 1)
+        codes = _codes(points.astype(np.uint64))[_ranges(np.cumsum(length) - length, number)]
+        codes, place = np.unique(codes, return_inverse=True)
+        return cls(codes, place.astype(np.int32), number)
+
+    def ranked(self, ranks_of: Callable[[np.ndarray], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """(text << _LOW_BITS | rank of each of its distinct runs, int64, sorted; int64 [texts]: how many it has)."""
+        import numpy as np
+
+        owner = np.repeat(np.arange(len(self.number)) << _LOW_BITS, self.number)
+        keys, _ = _counted(owner | ranks_of(self.codes)[self.place])
+        return keys, np.bincount(keys >> _LOW_BITS, minlength=len(self.number))
+
+
+def _by_frequency(pieces: Sequence[_Runs]) -> tuple[np.ndarray, np.ndarray]:
+    """(all codes, sorted; the rank of each: 0 is the one that is there least often)."""
     import numpy as np
 
-    padded = [text.ljust(SHINGLE_CHARS, "\0") for text in texts]
-    if not padded:
-        return np.zeros(0, np.int64), np.zeros(0, np.uint64)
-    points = np.frombuffer("".join(padded).encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
-    codes = _codes(points)
-    length = np.array([len(text) for text in padded])
-    number = length - SHINGLE_CHARS + 1
-    owner = np.repeat(np.arange(len(texts)), number)
-    codes = codes[_ranges(np.cumsum(length) - length, number)]
-    order = np.lexsort((codes, owner))
-    owner, codes = owner[order], codes[order]
-    is_new = np.ones(len(codes), bool)
-    is_new[1:] = (owner[1:] != owner[:-1]) | (codes[1:] != codes[:-1])
-    return owner[is_new], codes[is_new]
+    codes, frequency = np.zeros(0, np.uint64), np.zeros(0, np.int64)
+    for piece in pieces:
+        number = np.bincount(piece.place, minlength=len(piece.codes))
+        codes, place = np.unique(np.concatenate([codes, piece.codes]), return_inverse=True)
+        weights = np.concatenate([frequency, number])
+        frequency = np.bincount(place, weights=weights, minlength=len(codes)).astype(np.int64)
+    rank = np.empty(len(codes), np.int64)
+    rank[np.argsort(frequency, kind="stable")] = np.arange(len(codes))
+    return codes, rank
+
+
+def _low(keys: np.ndarray) -> np.ndarray:
+    return keys & ((1 << _LOW_BITS) - 1)
+
+
+def _counted(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(distinct values int64, sorted; how often each is there)."""
+    import numpy as np
+
+    if not len(values):
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    if 0 <= values.min() and values.max() < 1 << 31:
+        values = values.astype(np.int32)  # sorted in half the time
+    values = np.sort(values)
+    first = np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]]))
+    return values[first].astype(np.int64), np.diff(first, append=len(values))
 
 
 def _codes(points: np.ndarray) -> np.ndarray:
     """uint64 [N - 4]: each run of `points` uint64 [N] as a number: itself if its characters are below 4096, else a 64-bit hash."""
     import numpy as np
 
+    if len(points) < SHINGLE_CHARS:
+        return np.zeros(0, np.uint64)
+    pair = (points[:-1] << np.uint64(_CODE_BITS)) | points[1:]
+    four = (pair[:-2] << np.uint64(2 * _CODE_BITS)) | pair[2:]
+    packed = (four[:-1] << np.uint64(_CODE_BITS)) | points[SHINGLE_CHARS - 1 :]
+    if points.max() < 1 << _CODE_BITS:
+        return packed
+    return np.where(_highest(points) >= 1 << _CODE_BITS, _hashed(points) | np.uint64(1 << 63), packed)
+
+
+def _highest(points: np.ndarray) -> np.ndarray:
+    import numpy as np
+
+    windows = np.lib.stride_tricks.sliding_window_view(points, SHINGLE_CHARS)
+    return windows.max(axis=1)
+
+
+def _hashed(points: np.ndarray) -> np.ndarray:
+    import numpy as np
+
     last = len(points) - SHINGLE_CHARS + 1
-    packed, mixed, highest = (np.zeros(last, np.uint64) for _ in range(3))
+    mixed = np.zeros(last, np.uint64)
     for place in range(SHINGLE_CHARS):
-        point = points[place : place + last]
-        packed = (packed << np.uint64(_CODE_BITS)) | point
-        mixed = (mixed ^ point) * np.uint64(0x9E3779B97F4A7C15)
+        mixed = (mixed ^ points[place : place + last]) * np.uint64(0x9E3779B97F4A7C15)
         mixed ^= mixed >> np.uint64(29)
-        highest = np.maximum(highest, point)
-    is_wide = highest >= 1 << _CODE_BITS
-    return np.where(is_wide, mixed | np.uint64(1 << 63), packed)
+    return mixed
 
 
 def _min_common(size: np.ndarray) -> np.ndarray:
@@ -158,13 +222,6 @@ def _prefix(size: np.ndarray) -> np.ndarray:
     import numpy as np
 
     return size - np.ceil(MIN_JACCARD * size).astype(np.int64) + _min_common(size)
-
-
-def _place_in_text(owner: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """0, 1, … within each text; `owner` is sorted, and text t has `size[t]` entries."""
-    import numpy as np
-
-    return np.arange(len(owner)) - (np.cumsum(size) - size)[owner]
 
 
 def _ranges(first: np.ndarray, number: np.ndarray) -> np.ndarray:
