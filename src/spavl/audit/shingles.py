@@ -166,12 +166,12 @@ def _low(keys: np.ndarray) -> np.ndarray:
 
 
 def _counted(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(distinct values int64, sorted; how often each is there)."""
+    """(distinct values int64, none below 0, sorted; how often each is there)."""
     import numpy as np
 
     if not len(values):
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    if 0 <= values.min() and values.max() < 1 << 31:
+    if values.max() < 1 << 31:
         values = values.astype(np.int32)  # sorted in half the time
     values = np.sort(values)
     first = np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]]))
