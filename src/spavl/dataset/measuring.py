@@ -56,7 +56,8 @@ def _prompts(tables: Tables, split: str) -> dict[str, int]:
 
 
 def _train_questions(tables: Tables) -> Iterator[str]:
-    query = "SELECT DISTINCT question FROM dataset_rows WHERE split = 'train'"
+    questions = "SELECT DISTINCT question FROM dataset_rows WHERE split = 'train'"
+    query = f"SELECT question FROM ({questions}) ORDER BY length(question)"  # as TextIndex likes them
     for batch in tables.batches(tables.sql(query)):
         yield from batch.column(0).to_pylist()
 

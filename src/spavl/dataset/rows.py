@@ -67,7 +67,9 @@ def _find_held_questions(tables: Tables) -> None:
     """The view `held_questions`: texts of pairs that stand in the test, word for word or nearly so."""
     import pyarrow as pa
 
-    asked = [row[0] for row in tables.sql("SELECT DISTINCT question FROM all_rows WHERE chosen IS NOT NULL").fetchall()]  # fmt: skip
+    questions = "SELECT DISTINCT question FROM all_rows WHERE chosen IS NOT NULL"
+    query = f"SELECT question FROM ({questions}) ORDER BY length(question)"  # as TextIndex likes them
+    asked = [text for (text,) in tables.sql(query).fetchall()]
     tested = tables.sql("SELECT DISTINCT question FROM all_rows WHERE chosen IS NULL").fetchall()
     held = held_back(asked, (text for (text,) in tested))
     texts = [text for text in asked if normalised(text) in held]
