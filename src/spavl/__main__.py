@@ -20,6 +20,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 1 bug, 2 user's mistake, 3 check failed, 75 try again."""
     arguments = _parser().parse_args(argv)
     _end_on_sigterm()
+    os.environ.setdefault(
+        "PYDANTIC_DISABLE_PLUGINS", "1"
+    )  # looking for some reads the entry points of all packages
     level = logging.WARNING if ranks.rank() else logging.INFO  # one of several ranks tells for all
     logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
     for noisy in ("httpx", "httpx2", "openai", "great_expectations", "botocore", "aiobotocore"):

@@ -146,7 +146,8 @@ def _record(
     if sealed.measures:
         details["measures"] = dict(sealed.measures)
     folders = {
-        name: _folder(run, name, local, sealed.copied.get(name, {})) for name, local in sealed.folders.items()
+        name: _folder(run, name, local, sealed.finished.get(name, {}), sealed.copied.get(name, {}))
+        for name, local in sealed.folders.items()
     }
     folders |= details.pop("folders", {})
     plan = run.plan
@@ -173,10 +174,12 @@ def _record(
     )
 
 
-def _folder(run: StageRun, name: str, local: Path, copied: Mapping[str, CopiedFile]) -> dict[str, Any]:
+def _folder(
+    run: StageRun, name: str, local: Path, finished: Mapping[str, str], copied: Mapping[str, CopiedFile]
+) -> dict[str, Any]:
     """Upload a folder, and copy to it the files that the store has already."""
     path = f"{run.folder}/{name}"
-    files = run.store.upload(local, path)
+    files = run.store.upload(local, path, finished)
     for relative, file in copied.items():
         run.store.copy(file.source, f"{path}/{relative}")
         files[relative] = {"sha256": file.sha256, "num_bytes": file.num_bytes}

@@ -9,11 +9,11 @@ from tests.unit.images.picture_files import encoded
 
 from spavl.artifacts.faults import StoreRefused
 from spavl.artifacts.store import open_store
-from spavl.config import Config
+from spavl.config.root import Config
 from spavl.errors import TryAgain
-from spavl.images import stage
-from spavl.images.folder import SourceFolder
-from spavl.images.quarantine import Rejected
+from spavl.stages.images import stage
+from spavl.stages.images.folder import SourceFolder
+from spavl.stages.images.quarantine import Rejected
 
 
 def test_disk_and_s3_give_the_same_images_and_reasons(store_url):
