@@ -24,9 +24,10 @@ MAX_SMALL_PARTS = 16
 def kept_parts(former: Sequence[VersionPart], tonight: Mapping[str, str]) -> list[VersionPart]:
     """The former parts that stay; `tonight`: part id -> hash over tonight's values of those of its rows that are still there."""
     same = [part for part in former if tonight.get(part.id) == part.value]
-    num_small = Counter(part.split for part in same if _is_small(part))
-    return [part for part in same if not _is_small(part) or num_small[part.split] <= MAX_SMALL_PARTS]
+    num_small = Counter(part.split for part in same if is_small(part))
+    return [part for part in same if not is_small(part) or num_small[part.split] <= MAX_SMALL_PARTS]
 
 
-def _is_small(part: VersionPart) -> bool:
+def is_small(part: VersionPart) -> bool:
+    """Whether it may be joined with others: less than SMALL_SHARE of the rows and of the bytes of a full one."""
     return part.num_rows < SMALL_SHARE * PART_ROWS and part.num_bytes < SMALL_SHARE * PART_BYTES
