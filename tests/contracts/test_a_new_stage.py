@@ -76,15 +76,11 @@ def test_it_runs_is_checked_reused_and_shown(changed: Path, tmp_path: Path) -> N
     folder = Path(store.url.removeprefix("file://")) / "runs" / run_id
     page = (folder / "report.html").read_text()
     assert "what a model sees in every image" in page
-    assert (
-        page.index(">Images</h2>")
-        < page.index('<h2 id="captions">Captions</h2>')
-        < page.index(">Lineage</h2>")
-    )
+    headings = [page.index(f">{title}</h2>") for title in ("Images", "Captions", "Lineage")]
+    assert headings == sorted(headings)
     assert f"<p>{captions.counts['rows']} ok.</p>" in page and '<div class="label">Captions</div>' in page
-    assert not any(
-        id[:12] in page for id, _ in rows
-    )  # its texts are shown as all others are: if they are asked for
+    # its texts are shown as all others are: if they are asked for
+    assert not any(id[:12] in page for id, _ in rows)
     line("report", "--run-id", run_id, "--show-text")
     id, text = min(rows)
     shown = f"<code>{id[:12]}</code> &lt;b&gt;{text[3]}&lt;/b&gt;: {id}</p>"
