@@ -146,6 +146,9 @@ class Sealed:
         default_factory=dict
     )  # folder -> relative path -> a file that goes there too by `store.copy`, never read
     order: str = ""  # SQL expressions that a relation in `rows` is sorted by: its rows may be wide and many
+    finished: Mapping[str, Mapping[str, str]] = field(
+        default_factory=dict
+    )  # folder -> relative path -> sha256 of a file in it that nobody writes again: not read for it, and linked on one disk
 
 
 class StageContext(Protocol):

@@ -50,9 +50,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="spavl-dataset-", dir=options.folder) as folder:
         url = f"file://{folder}/store"
         num_images = options.pairs // QUESTIONS_PER_IMAGE
-        _make_night(open_store(url), FIRST, num_images, options.image_bytes)
-        _make_night(open_store(url), SECOND, int(num_images * (1 + NEW_SHARE)), options.image_bytes)
-        for run_id in (FIRST, SECOND):
+        sizes = (
+            {FIRST: num_images}
+            if options.one_night
+            else {FIRST: num_images, SECOND: int(num_images * (1 + NEW_SHARE))}
+        )
+        for run_id, number in sizes.items():
+            _make_night(open_store(url), run_id, number, options.image_bytes)
+        for run_id in sizes:
             command = [
                 sys.executable,
                 "-m",
@@ -69,6 +74,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--pairs", type=int, default=100_258)
     parser.add_argument("--image-bytes", type=int, default=IMAGE_BYTES)
+    parser.add_argument("--one-night", action="store_true", help="no second version")
     parser.add_argument("--folder", help="where the store is made and removed; default: the system's")
     parser.add_argument("--store", help=argparse.SUPPRESS)
     parser.add_argument("--run", help=argparse.SUPPRESS)
@@ -197,7 +203,7 @@ def _seal(store: Store, run_id: str) -> None:
     previous = {} if run_id == FIRST else {name: {"run_id": FIRST} for name in ("dataset", "images")}
     plan: Any = SimpleNamespace(
         run_id=run_id, resolved=Config.model_validate({"profile": "test", **sections}), references={}, inputs={},
-        previous=previous, revisions={"m": "1", "j": "1"},
+        previous=previous, revisions={"m": "1", "j": "1"}, forgotten=0,
     )  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="spavl-scratch-") as scratch:
         before, cpu = time.perf_counter(), time.process_time()
@@ -234,7 +240,9 @@ def _stored(store: Store, context: Any, sealed: Any) -> Record:
     run: Any = SimpleNamespace(store=store, stage="dataset")
     engine, former = context.tables.engine, context.previous("dataset")
     if hasattr(sealed.rows, "create_view"):
-        tables = {"table": relation_table(run, engine, sealed.rows, DatasetRow, former, "table")}
+        tables = {
+            "table": relation_table(run, engine, sealed.rows, DatasetRow, former, "table", order=sealed.order)
+        }
     else:
         tables = {"table": rows_table(run, sealed.rows, DatasetRow)}
     for name, side in sealed.side_tables.items():
@@ -243,7 +251,7 @@ def _stored(store: Store, context: Any, sealed: Any) -> Record:
         elif side:
             tables[name] = rows_table(run, side, type(side[0]))
     path = f"runs/{context.run_id}/dataset/version"
-    files = store.upload(sealed.folders["version"], path)
+    files = store.upload(sealed.folders["version"], path, sealed.finished["version"])
     for relative, file in getattr(sealed, "copied", {}).get("version", {}).items():
         store.copy(file.source, f"{path}/{relative}")
         files[relative] = {"sha256": file.sha256, "num_bytes": file.num_bytes}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from spavl.stages.captions.rows import Caption
+
 from spavl.inference.asking import ask
 from spavl.inference.request import Answer, Request, Sampling
 from spavl.sql import Text, literal, stable_hash_sql
 from spavl.stage import Answered, Chunk, Items, Sealed, StageContext, WorkItem
-from spavl.stages.captions.rows import Caption
 
 PART = Caption
 

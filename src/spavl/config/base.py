@@ -25,7 +25,12 @@ def spavl_home() -> Path:
 class Section(BaseModel):
     """Base of every section: frozen, and an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        protected_namespaces=(),
+        defer_build=True,  # a short process validates few sections, or none
+    )
 
 
 class StageSection(Section):

@@ -57,7 +57,7 @@ class StageRun:
     @property
     def config(self) -> Any:
         """The stage's section of the config."""
-        return getattr(self.plan.resolved, self.stage)
+        return self.context.section()
 
     @functools.cached_property
     def context(self) -> RunContext:

@@ -85,6 +85,19 @@ class CheckedTable:
             return pd.DataFrame(index=pd.RangeIndex(self.num_rows))
         return self._pandas(self._query(self._select(known, ranked)).to_arrow_table(), named)
 
+    def buckets(
+        self, columns: Iterable[str], num_rows: int, *, by: Sequence[str], ranked: Set[str], named: Set[str]
+    ) -> Iterator[pd.DataFrame]:
+        """The same in pieces of about `num_rows` rows, none of them empty; rows with equal values of the columns `by` are in one piece."""
+        known = [name for name in columns if name in self._expressions]
+        number = -(-self.num_rows // num_rows)
+        bucket = f"hash({', '.join(self._expressions[name] for name in by)}) % {number}"
+        for wanted in range(number):
+            query = f"{self._select(known, ranked)} WHERE {bucket} = {wanted}"
+            frame = self._pandas(self._query(query).to_arrow_table(), named)
+            if len(frame):
+                yield frame
+
     def slices(
         self, columns: Iterable[str], num_rows: int, *, named: Set[str] = frozenset(), with_ids: bool = False
     ) -> Iterator[pd.DataFrame]:

@@ -214,8 +214,8 @@ def test_parquet_is_written_in_row_groups_and_each_image_is_read_once_per_run_of
     import pyarrow.parquet as pq
 
     ctx = context(tmp_path, pairs_per_image=5)
-    reads, get_blob = [], ctx.store.get_blob
-    ctx.store.get_blob = lambda digest: reads.append(digest) or get_blob(digest)
+    reads, get_blobs = [], ctx.store.get_blobs
+    ctx.store.get_blobs = lambda digests: reads.extend(digests) or get_blobs(digests)
     sealed = run_stage(stage, ctx)
     file = pq.ParquetFile(next((sealed.folders["version"] / "data").glob("train-*")))
     groups = [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)]

@@ -9,13 +9,12 @@ unparsable and never guessed.
 from __future__ import annotations
 
 import functools
-import json
 from importlib import resources
-from string import Template
 from typing import Any
 
 from spavl.inference.reply import parse_json_reply
 from spavl.inference.request import Answer, Request, Sampling
+from spavl.inference.template import fill, quoted
 from spavl.records import stable_hash
 from spavl.stages.comparisons.rows import AXES
 
@@ -60,10 +59,9 @@ def comparison_request(
     """The request that presents the texts of a and b in this order, under the question."""
     first, second = texts if order == "ab" else texts[::-1]
     shown = {"question": question, "first": first, "second": second}
-    quoted = {name: json.dumps(text, ensure_ascii=False) for name, text in shown.items()}
     return Request(
         id=id,
-        prompt=Template(template(axis)).substitute(quoted),
+        prompt=fill(template(axis), {name: quoted(text) for name, text in shown.items()}),
         image=image,
         image_id=image_id,
         sampling=sampling,
@@ -103,7 +101,7 @@ def reading_of(answer: Answer, order: str) -> dict[str, Any]:
 
 def _has_the_form(reply: dict[str, Any]) -> bool:
     # a list is unhashable and 1 == True: the type is asked before the value
-    if set(reply) != set(RESPONSE_SCHEMA["properties"]) or not isinstance(reply["reason"], str):
+    if reply.keys() != RESPONSE_SCHEMA["properties"].keys() or not isinstance(reply["reason"], str):
         return False
     return isinstance(reply["winner"], str) and reply["winner"] in WINNERS
 

@@ -6,9 +6,11 @@ The folder is complete in itself: a copied file is this version's own, also if t
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
+import operator
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,12 +18,15 @@ from typing import TYPE_CHECKING
 from spavl.records import stable_hash
 from spavl.sql import literal
 from spavl.stage import CopiedFile, StageContext, Tables
+from spavl.stages.dataset.making_rows import ORDER
 from spavl.stages.dataset.part_files import PartFiles
-from spavl.stages.dataset.published import column_names, published_sql
+from spavl.stages.dataset.published import COLUMNS, published_sql, value_sql
 from spavl.stages.dataset.rows import SPLITS
 from spavl.stages.dataset.version_parts import VersionPart, kept_parts
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from spavl.artifacts.engine import Relation
 
 FOLDER = "version"
@@ -35,6 +40,7 @@ class DataFiles:
     version: str
     parts: list[VersionPart]  # all, sorted by path
     kept: dict[str, CopiedFile]  # those of the former version
+    written: dict[str, str]  # path -> sha256 of the others
     rows: Relation  # of VersionRow
 
 
@@ -42,7 +48,7 @@ def write_data_files(ctx: StageContext, folder: Path) -> DataFiles:
     """Write the parts that are new into `folder`, emptied first; reads the views `dataset_rows` and `images`."""
     shutil.rmtree(folder, ignore_errors=True)
     ctx.tables.view("published", published_sql())
-    values = ctx.tables.sql("SELECT id, split, value FROM published").to_arrow_table()
+    values = ctx.tables.sql(f"SELECT id, split, {value_sql()} AS value FROM published").to_arrow_table()
     ctx.tables.view("row_values", values)
     kept = _kept_parts(ctx)
     written = _write_new_rows(ctx, folder)
@@ -50,6 +56,7 @@ def write_data_files(ctx: StageContext, folder: Path) -> DataFiles:
         version_id(ctx.tables),
         sorted([*kept, *written.parts], key=lambda part: part.id),
         _copied(ctx, kept),
+        {part.id: part.sha256 for part in written.parts},
         _rows_of_parts(ctx.tables, written),
     )
 
@@ -96,17 +103,28 @@ def _kept_parts(ctx: StageContext) -> list[VersionPart]:
 
 def _write_new_rows(ctx: StageContext, folder: Path) -> PartFiles:
     tables = ctx.tables
-    files = PartFiles(folder, ctx.store.get_blob, ctx.scratch / "unfinished.parquet")
+    files = PartFiles(folder, ctx.store.get_blobs, ctx.scratch / "unfinished.parquet")
     is_new = "id NOT IN (SELECT id FROM kept_rows)"
     total, done = tables.value(f"SELECT count(*) FROM row_values WHERE {is_new}"), 0
-    for split in SPLITS:
-        columns = ", ".join((*column_names(split), "value"))
-        query = f"SELECT {columns} FROM published WHERE split = {literal(split)} AND {is_new}"
-        rows = tables.in_sorted_order(query, "image_id, question_id, id")
-        for number in files.write(split, (batch for table in rows for batch in table.to_batches())):
+    columns = ", ".join(f"published.{name}" for name in ("split", *COLUMNS))
+    query = f"SELECT {columns}, value FROM published JOIN row_values USING (id) WHERE published.{is_new}"
+    pieces = _pieces_of_splits(tables.in_sorted_order(query, ORDER))
+    for split, rows in itertools.groupby(pieces, key=operator.itemgetter(0)):
+        for number in files.write(split, (batch for _, piece in rows for batch in piece.to_batches())):
             done += number
             ctx.progress(done, total)
     return files
+
+
+def _pieces_of_splits(tables: Iterable[pa.Table]) -> Iterator[tuple[str, pa.Table]]:
+    """Each table cut where its column `split` changes."""
+    import pyarrow.compute as pc
+
+    for table in tables:
+        start = 0
+        for entry in pc.value_counts(table["split"]).to_pylist():  # in the order of their first rows
+            yield entry["values"], table.slice(start, entry["counts"])
+            start += entry["counts"]
 
 
 def _copied(ctx: StageContext, kept: Sequence[VersionPart]) -> dict[str, CopiedFile]:

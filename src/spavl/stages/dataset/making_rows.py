@@ -68,7 +68,9 @@ def _find_held_questions(tables: Tables) -> None:
     """The view `held_questions`: texts of pairs that stand in the test, word for word or nearly so."""
     import pyarrow as pa
 
-    asked = [row[0] for row in tables.sql("SELECT DISTINCT question FROM all_rows WHERE chosen IS NOT NULL").fetchall()]  # fmt: skip
+    questions = "SELECT DISTINCT question FROM all_rows WHERE chosen IS NOT NULL"
+    query = f"SELECT question FROM ({questions}) ORDER BY length(question)"  # as TextIndex likes them
+    asked = [text for (text,) in tables.sql(query).fetchall()]
     tested = tables.sql("SELECT DISTINCT question FROM all_rows WHERE chosen IS NULL").fetchall()
     held = held_back(asked, (text for (text,) in tested))
     texts = [text for text in asked if normalised(text) in held]
@@ -79,14 +81,18 @@ def counts_of(tables: Tables, splits: Sequence[ImageSplit]) -> dict[str, int]:
     """What the record, the card and the report show of the version."""
     present = [row for row in splits if row.is_present]
     of_split = Counter(row.split for row in present)
-    pairs = "FROM dataset_rows WHERE chosen IS NOT NULL"
+    found = tables.sql(
+        "SELECT split, chosen IS NOT NULL, is_benign, count(*) FROM dataset_rows GROUP BY ALL"
+    ).fetchall()
+    of_splits = {split: sum(number for name, *_, number in found if name == split) for split in SPLITS}
+    pairs = [(is_benign, number) for _, is_pair, is_benign, number in found if is_pair]
     left = dict(tables.sql(
         "SELECT s.split, count(*) FROM preferences p JOIN image_splits s ON s.id = p.image_id GROUP BY 1"
     ).fetchall())  # fmt: skip
     return {
-        **num_rows(tables),
-        "pairs": tables.value(f"SELECT count(*) {pairs}"),
-        "benign_pairs": tables.value(f"SELECT count(*) {pairs} AND is_benign"),
+        **of_splits,
+        "pairs": sum(number for _, number in pairs),
+        "benign_pairs": sum(number for is_benign, number in pairs if is_benign),
         "images": len(present),
         "images_train": of_split["train"],
         "images_validation": of_split["validation"],
@@ -96,16 +102,8 @@ def counts_of(tables: Tables, splits: Sequence[ImageSplit]) -> dict[str, int]:
         # usable pairs that no version holds: of test images (their questions are held out), of images left out
         "preferences_of_test_images": left.get("test", 0),
         "preferences_of_images_left_out": left.get(LEFT_OUT, 0),
-        "pairs_held_out_as_words": tables.value(
-            "SELECT (SELECT count(*) FROM all_rows) - (SELECT count(*) FROM dataset_rows)"
-        ),
+        "pairs_held_out_as_words": tables.value("SELECT count(*) FROM all_rows") - sum(of_splits.values()),
     }
-
-
-def num_rows(tables: Tables) -> dict[str, int]:
-    """Rows per split."""
-    found = dict(tables.sql("SELECT split, count(*) FROM dataset_rows GROUP BY 1").fetchall())
-    return {split: found.get(split, 0) for split in SPLITS}
 
 
 def check_images_exist(tables: Tables) -> None:

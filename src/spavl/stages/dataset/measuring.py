@@ -39,12 +39,15 @@ def measures_of(ctx: StageContext, splits: Sequence[ImageSplit]) -> dict[str, fl
 
 def described(tables: Tables, rows: str, images: str | None) -> Described:
     """The rows of a view, counted; `images`: the view of the images that they show, if there is one."""
+    alike = f"counted_{rows}"  # rows that have all these names in common, counted: the rows themselves are read once for it
+    names = f"SELECT {', '.join(_NAMES)}, split IN {TESTS} AS is_prompt, count(*) AS number FROM {rows} GROUP BY ALL"
+    tables.view(alike, tables.sql(names).to_arrow_table())
     return Described(
-        names={name: _counted(tables, f"SELECT {name} FROM {rows}") for name in _NAMES},
+        names={name: _named(tables, alike, name) for name in _NAMES},
         lengths={name: _lengths(tables, rows, column) for name, column in _TEXTS.items()},
         sources=_sources(tables, rows, images),
         present={
-            is_prompt: {name: _present(tables, rows, name, is_prompt) for name in _PRESENT}
+            is_prompt: {name: _present(tables, alike, name, is_prompt) for name in _PRESENT}
             for is_prompt in (False, True)
         },
         num_images=tables.value(f"SELECT count(DISTINCT image_id) FROM {rows}"),
@@ -56,7 +59,8 @@ def _prompts(tables: Tables, split: str) -> dict[str, int]:
 
 
 def _train_questions(tables: Tables) -> Iterator[str]:
-    query = "SELECT DISTINCT question FROM dataset_rows WHERE split = 'train'"
+    questions = "SELECT DISTINCT question FROM dataset_rows WHERE split = 'train'"
+    query = f"SELECT question FROM ({questions}) ORDER BY length(question)"  # as TextIndex likes them
     for batch in tables.batches(tables.sql(query)):
         yield from batch.column(0).to_pylist()
 
@@ -97,6 +101,12 @@ def _sources(tables: Tables, rows: str, images: str | None) -> dict[str, int] | 
     return _counted(tables, f"SELECT i.source FROM {rows} r JOIN {images} i ON i.id = r.image_id")
 
 
+def _named(tables: Tables, alike: str, name: str) -> dict[str, int]:
+    """Value -> rows, without NULL."""
+    query = f"SELECT {name}, CAST(sum(number) AS BIGINT) FROM {alike} WHERE {name} IS NOT NULL GROUP BY 1"
+    return dict(tables.sql(query).fetchall())
+
+
 def _counted(tables: Tables, query: str) -> dict[str, int]:
     """Value -> how often, without NULL."""
     counted = f"SELECT value, count(*) FROM ({query}) made(value) WHERE value IS NOT NULL GROUP BY 1"
@@ -110,6 +120,6 @@ def _lengths(tables: Tables, rows: str, column: str) -> np.ndarray:
     return np.repeat(np.array([*found.keys()], np.int64), np.array([*found.values()], np.int64))
 
 
-def _present(tables: Tables, rows: str, name: str, is_prompt: bool) -> set[str]:
-    condition = f"split {'' if is_prompt else 'NOT '}IN {TESTS}"
-    return {value for (value,) in tables.sql(f"SELECT DISTINCT {name} FROM {rows} WHERE {condition}").fetchall()}  # fmt: skip
+def _present(tables: Tables, alike: str, name: str, is_prompt: bool) -> set[str]:
+    query = f"SELECT DISTINCT {name} FROM {alike} WHERE is_prompt = {is_prompt}"
+    return {value for (value,) in tables.sql(query).fetchall()}

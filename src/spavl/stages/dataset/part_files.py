@@ -2,14 +2,15 @@
 
 Rows come in the order of their images, and an image is written once per row group however many rows show it (a dictionary),
 without a compression that PNG, JPEG and WEBP have already. A row group has ROWS_PER_GROUP rows, the size that Hugging Face
-takes for images: never more images than that are in memory.
+takes for images: never more images than that are in memory, and each of them once.
 """
 
 from __future__ import annotations
 
+import base64
 import functools
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -31,13 +32,13 @@ class PartFiles:
     """Writes parts into `folder`; each has its name once it is whole."""
 
     folder: Path
-    image_bytes: Callable[[str], bytes]  # by image id; asked once for neighbours of one image
+    image_bytes: Callable[[Sequence[str]], Iterable[bytes]]  # by image ids; no image twice in a row
     unfinished: Path  # a file outside of the folder
     parts: list[VersionPart] = field(default_factory=list)
     places: list[pa.Table] = field(default_factory=list)  # id and part of each row
 
     def __post_init__(self) -> None:
-        self.image_bytes = functools.lru_cache(maxsize=1)(self.image_bytes)
+        self._last: dict[str, bytes] = {}  # the last group's last image, which the next may begin with
 
     def write(self, split: str, batches: Iterable[pa.RecordBatch]) -> Iterator[int]:
         """Write a split's rows (the columns of `published_sql`), in order; yields the number of rows of each group written."""
@@ -53,11 +54,23 @@ class PartFiles:
     def _with_images(self, group: pa.Table, split: str) -> pa.Table:
         import pyarrow as pa
 
-        content = pa.array(map(self.image_bytes, group["image_id"].to_pylist()), pa.binary())
+        of_rows = group["image_id"].combine_chunks().dictionary_encode()
+        content = pa.array(self._contents(of_rows.dictionary.to_pylist()), pa.binary())
         path = group["image_name"].combine_chunks().cast(pa.string())
-        image = pa.StructArray.from_arrays([content, path], fields=list(schema(split).field("image").type))
-        columns = {name: group[name] for name in schema(split).names if name != "image"}
-        return pa.table({"image": image, **columns}).cast(schema(split))
+        fields = _written_schema(split)
+        image = pa.StructArray.from_arrays(
+            [pa.DictionaryArray.from_arrays(of_rows.indices, content), path],
+            fields=list(fields.field("image").type),
+        )
+        columns = (group[name].cast(fields.field(name).type) for name in fields.names[1:])
+        return pa.Table.from_arrays([image, *columns], schema=fields)
+
+    def _contents(self, image_ids: list[str]) -> list[bytes]:
+        known = self._last
+        wanted = [image_id for image_id in image_ids if image_id not in known]
+        known |= zip(wanted, self.image_bytes(wanted), strict=True)
+        self._last = {image_ids[-1]: known[image_ids[-1]]}
+        return [known[image_id] for image_id in image_ids]
 
     def _end(self, part: _OpenPart | None) -> None:
         import pyarrow as pa
@@ -83,7 +96,11 @@ class _OpenPart:
         names = [name for name in schema(split).names if name != "image"]
         compression = {"image.bytes": "NONE", "image.path": "ZSTD", **dict.fromkeys(names, "ZSTD")}
         self._writer = pq.ParquetWriter(
-            self._file, schema(split), compression=compression, dictionary_pagesize_limit=_DICTIONARY_BYTES
+            self._file,
+            _written_schema(split),
+            compression=compression,
+            dictionary_pagesize_limit=_DICTIONARY_BYTES,
+            store_schema=False,
         )
         self.ids: list[pa.Array] = []
         self._values: list[str] = []
@@ -98,6 +115,7 @@ class _OpenPart:
         return len(self._values) + ROWS_PER_GROUP > PART_ROWS or self._file.num_bytes >= PART_BYTES
 
     def close(self) -> VersionPart:
+        self._writer.add_key_value_metadata(_metadata(self._split))
         self._writer.close()
         self._file.close()
         digest = self._file.digest.hexdigest()
@@ -109,6 +127,24 @@ class _OpenPart:
             num_rows=len(self._values),
             value=hashlib.sha256("".join(sorted(self._values)).encode()).hexdigest(),
         )
+
+
+@functools.cache
+def _written_schema(split: str) -> pa.Schema:
+    """`schema(split)` with the images' bytes as a dictionary, so that each goes to the writer once per row group."""
+    import pyarrow as pa
+
+    published = schema(split)
+    image = pa.struct([("bytes", pa.dictionary(pa.int32(), pa.binary())), ("path", pa.string())])
+    return pa.schema([pa.field("image", image), *list(published)[1:]])
+
+
+@functools.cache
+def _metadata(split: str) -> dict[str, str]:
+    """What the writer would store beside `schema(split)`: readers get plain bytes, as published."""
+    published = schema(split)
+    features = {name.decode(): value.decode() for name, value in (published.metadata or {}).items()}
+    return {**features, "ARROW:schema": base64.b64encode(published.serialize()).decode()}
 
 
 class _HashedFile:

@@ -85,10 +85,7 @@ def column_names(split: str) -> list[str]:
 
 
 def published_sql() -> str:
-    """SELECT of all rows with all columns but the image's bytes, their `split`, and `value`: a hash of all that.
-
-    The bytes are the image id's, so rows of one value are equal in all that is published.
-    """
+    """SELECT of all rows with all columns but the image's bytes, and their `split`."""
     cases = " ".join(f"WHEN {literal(kind)} THEN {literal(word)}" for kind, word in QUESTION_TYPES.items())
     ours = {
         "image_name": "images.id || '.' || lower(images.format)",
@@ -97,13 +94,14 @@ def published_sql() -> str:
         "image_licence": "images.licence",
     }
     columns = ", ".join(f"{ours.get(name, f'r.{name}')} AS {name}" for name in COLUMNS)
-    return f"""SELECT *, {_value_sql()} AS value FROM (
-        SELECT r.split, {columns} FROM dataset_rows r JOIN images ON images.id = r.image_id
-    )"""
+    return f"SELECT r.split, {columns} FROM dataset_rows r JOIN images ON images.id = r.image_id"
 
 
-def _value_sql() -> str:
-    """32 hex digits over each column's text and its length in bytes, so that no two rows run together alike."""
+def value_sql() -> str:
+    """Of a row of `published_sql`: 32 hex digits over each column's text and its length, so that no two rows run together alike.
+
+    The image's bytes are the image id's, so rows of one value are equal in all that is published.
+    """
     texts = (f"CAST({name} AS VARCHAR)" for name in ("split", *COLUMNS))
     pieces = (f"coalesce(strlen({text}) || ':' || {text}, '-')" for text in texts)
     return f"substr(sha256(concat({', '.join(pieces)})), 1, 32)"

@@ -60,12 +60,18 @@ def split_images(
     hashes |= {row.id: row.perceptual_hash for row in inherited.values()}
     kept = {image_id: row.split for image_id, row in inherited.items()}
     # old images stay the groups that they were, whatever linked them then
-    links = [*copies, *((row.id, row.duplicate_group) for row in inherited.values())]
-    all_groups = duplicate_groups(hashes, config.near_duplicate_bits, links)
-    left_out = _bridging(all_groups, kept)
-    remaining = {image_id: value for image_id, value in hashes.items() if image_id not in left_out}
-    groups = duplicate_groups(remaining, config.near_duplicate_bits, links)
-    if conflicts := _with_two_splits(groups, kept):
+    links = [
+        *copies,
+        *((row.id, row.duplicate_group) for row in inherited.values() if row.id != row.duplicate_group),
+    ]
+    groups = all_groups = duplicate_groups(hashes, config.near_duplicate_bits, links)
+    conflicts = _with_two_splits(groups, kept)
+    left_out = _bridging(groups, kept, conflicts)
+    if left_out:
+        remaining = {image_id: value for image_id, value in hashes.items() if image_id not in left_out}
+        groups = duplicate_groups(remaining, config.near_duplicate_bits, links)
+        conflicts = _with_two_splits(groups, kept)
+    if conflicts:
         raise _bits_were_raised(len(conflicts), config)
     present = {image.id: image for image in images}
     splits = _assign(groups, kept, present, config)
@@ -122,9 +128,10 @@ def _with_two_splits(groups: Mapping[str, str], kept: Mapping[str, str]) -> set[
     return {group for group, found in splits.items() if len(found) > 1}
 
 
-def _bridging(groups: Mapping[str, str], kept: Mapping[str, str]) -> set[str]:
+def _bridging(groups: Mapping[str, str], kept: Mapping[str, str], conflicts: Collection[str]) -> set[str]:
     """The new images of groups that hold old images of two splits."""
-    conflicts = _with_two_splits(groups, kept)
+    if not conflicts:
+        return set()
     return {image_id for image_id, group in groups.items() if group in conflicts and image_id not in kept}
 
 

@@ -60,7 +60,17 @@ def seal(ctx: StageContext, answered: Answered) -> Sealed:
         PART_TABLE: files.parts,
         ROW_TABLE: Derived(files.rows, VersionRow),
     }
-    return Sealed(rows, counts, side_tables, {FOLDER: folder}, details, measures, {FOLDER: files.kept}, ORDER)
+    return Sealed(
+        rows,
+        counts,
+        side_tables,
+        {FOLDER: folder},
+        details,
+        measures,
+        copied={FOLDER: files.kept},
+        order=ORDER,
+        finished={FOLDER: files.written},
+    )
 
 
 def _splits(ctx: StageContext) -> tuple[list[ImageSplit], Sequence[Any] | Derived]:

@@ -90,7 +90,7 @@ class SourceFolder:
         }
 
     def read(self, key: str) -> bytes:
-        """The bytes of one file; raises Rejected if it cannot be had, TryAgain if the storage is away, UserError if it refuses."""
+        """The bytes of one file; raises Rejected if it cannot be had, TryAgain or StoreRefused if the storage is away or refuses."""
         try:
             return self._read_object(key) if self._objects else self._read_file(key)
         except FileNotFoundError:

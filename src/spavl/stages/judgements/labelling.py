@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 from spavl.inference.request import Answer
@@ -23,4 +22,5 @@ def labels_of(answer: Answer) -> dict[str, Any]:
             "raw_reply": answer.text,
             **NO_LABELS,
         }
-    return {"outcome": "ok", "error": None, "raw_reply": answer.text, **dataclasses.asdict(verdict)}
+    labels = {name: getattr(verdict, name) for name in NO_LABELS}  # dataclasses.asdict copies deeply
+    return {"outcome": "ok", "error": None, "raw_reply": answer.text, **labels}
