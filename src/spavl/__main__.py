@@ -161,6 +161,9 @@ def _channel_commands(commands: argparse._SubParsersAction) -> None:
     rollback.add_argument("--channel", default="stable")
     rollback.add_argument("--to", type=int, help="entry number; default: the one before the head's")
     rollback.add_argument("--reason", required=True, help="why, for the log")
+    rollback.add_argument(
+        "--name", help="any word that names the rollback; the same word again changes nothing"
+    )
     approve = commands.add_parser("approve", help="approve or reject a release that waits for a person")
     approve.add_argument("--run-id", required=True)
     decision = approve.add_mutually_exclusive_group(required=True)

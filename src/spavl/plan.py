@@ -17,8 +17,9 @@ import spavl
 from spavl.artifacts import channel, forgotten
 from spavl.artifacts.record import read_record
 from spavl.artifacts.store import Store
-from spavl.config import Config, spavl_home
+from spavl.config import spavl_home
 from spavl.config.portable import home_free
+from spavl.config.root import Config
 from spavl.errors import UserError
 from spavl.former_runs import RUN_ID, Known, Told, former_runs, to_keep
 from spavl.kinship import refuse_kinship

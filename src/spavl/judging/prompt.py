@@ -9,7 +9,8 @@ from typing import Any
 
 from spavl.inference.request import Request, Sampling
 from spavl.inference.template import fill, quoted
-from spavl.records import JUDGE_MODES, stable_hash
+from spavl.records import stable_hash
+from spavl.stages.judgements.rows import JUDGE_MODES
 from spavl.taxonomy import load_taxonomy
 
 IMAGE_LINES = {
