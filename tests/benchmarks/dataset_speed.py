@@ -23,7 +23,10 @@ from typing import TYPE_CHECKING, Any
 from spavl.artifacts.parts import Table, write_parts
 from spavl.artifacts.record import Record, record_path
 from spavl.artifacts.store import Store, open_store
-from spavl.records import Image, Preference, Question, arrow_schema
+from spavl.records import arrow_schema
+from spavl.stages.images.rows import Image
+from spavl.stages.preferences.rows import Preference
+from spavl.stages.questions.rows import Question
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,9 +50,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="spavl-dataset-", dir=options.folder) as folder:
         url = f"file://{folder}/store"
         num_images = options.pairs // QUESTIONS_PER_IMAGE
-        _make_night(open_store(url), FIRST, num_images, options.image_bytes)
-        _make_night(open_store(url), SECOND, int(num_images * (1 + NEW_SHARE)), options.image_bytes)
-        for run_id in (FIRST, SECOND):
+        sizes = (
+            {FIRST: num_images}
+            if options.one_night
+            else {FIRST: num_images, SECOND: int(num_images * (1 + NEW_SHARE))}
+        )
+        for run_id, number in sizes.items():
+            _make_night(open_store(url), run_id, number, options.image_bytes)
+        for run_id in sizes:
             command = [
                 sys.executable,
                 "-m",
@@ -66,6 +74,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--pairs", type=int, default=100_258)
     parser.add_argument("--image-bytes", type=int, default=IMAGE_BYTES)
+    parser.add_argument("--one-night", action="store_true", help="no second version")
     parser.add_argument("--folder", help="where the store is made and removed; default: the system's")
     parser.add_argument("--store", help=argparse.SUPPRESS)
     parser.add_argument("--run", help=argparse.SUPPRESS)
@@ -181,9 +190,9 @@ def _texts(rng: np.random.Generator, number: int, num_words: int) -> list[str]:
 
 
 def _seal(store: Store, run_id: str) -> None:
-    from spavl.config import Config
-    from spavl.dataset import stage
+    from spavl.config.root import Config
     from spavl.run.context import RunContext
+    from spavl.stages.dataset import stage
 
     model, judge = {"kind": "fake", "name": "m"}, {"kind": "fake", "name": "j"}
     sections = {
@@ -194,7 +203,7 @@ def _seal(store: Store, run_id: str) -> None:
     previous = {} if run_id == FIRST else {name: {"run_id": FIRST} for name in ("dataset", "images")}
     plan: Any = SimpleNamespace(
         run_id=run_id, resolved=Config.model_validate({"profile": "test", **sections}), references={}, inputs={},
-        previous=previous, revisions={"m": "1", "j": "1"},
+        previous=previous, revisions={"m": "1", "j": "1"}, forgotten=0,
     )  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="spavl-scratch-") as scratch:
         before, cpu = time.perf_counter(), time.process_time()
@@ -224,14 +233,16 @@ def _seal(store: Store, run_id: str) -> None:
 
 def _stored(store: Store, context: Any, sealed: Any) -> Record:
     """What the runner's seal does after the suite."""
-    from spavl.records import DatasetRow
     from spavl.run.storing import relation_table, rows_table
     from spavl.stage import Derived
+    from spavl.stages.dataset.rows import DatasetRow
 
     run: Any = SimpleNamespace(store=store, stage="dataset")
     engine, former = context.tables.engine, context.previous("dataset")
     if hasattr(sealed.rows, "create_view"):
-        tables = {"table": relation_table(run, engine, sealed.rows, DatasetRow, former, "table")}
+        tables = {
+            "table": relation_table(run, engine, sealed.rows, DatasetRow, former, "table", order=sealed.order)
+        }
     else:
         tables = {"table": rows_table(run, sealed.rows, DatasetRow)}
     for name, side in sealed.side_tables.items():
@@ -240,7 +251,7 @@ def _stored(store: Store, context: Any, sealed: Any) -> Record:
         elif side:
             tables[name] = rows_table(run, side, type(side[0]))
     path = f"runs/{context.run_id}/dataset/version"
-    files = store.upload(sealed.folders["version"], path)
+    files = store.upload(sealed.folders["version"], path, sealed.finished["version"])
     for relative, file in getattr(sealed, "copied", {}).get("version", {}).items():
         store.copy(file.source, f"{path}/{relative}")
         files[relative] = {"sha256": file.sha256, "num_bytes": file.num_bytes}

@@ -129,17 +129,20 @@ class Disk:
         temporary.unlink(missing_ok=True)  # replace does nothing if both names are one file already
         _sync_folder(path.parent)
 
-    def put_file(self, file: Path, path: str) -> None:
+    def put_file(self, file: Path, path: str, *, may_link: bool = False) -> None:
+        """`may_link`: nobody writes to the file again, so that it may become the stored one if it lies on the same disk."""
         target = self._at(path)
         temporary = _new_temporary(target)
         try:
-            shutil.copyfile(file, temporary)
+            if not (may_link and _link(file, temporary)):
+                shutil.copyfile(file, temporary)
             with open(temporary, "rb") as copied:
                 os.fsync(copied.fileno())
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
         os.replace(temporary, target)
+        temporary.unlink(missing_ok=True)  # replace does nothing if both names are one file already
         _sync_folder(target.parent)
 
     def local_path(self, path: str) -> Path | None:
@@ -155,6 +158,15 @@ class Disk:
         except (FileNotFoundError, NotADirectoryError):
             return False
         return True
+
+
+def _link(file: Path, target: Path) -> bool:
+    """False if the two are on different disks, or theirs has no links."""
+    try:
+        os.link(file, target)
+    except OSError:
+        return False
+    return True
 
 
 def _new_temporary(target: Path) -> Path:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FOLDER = "packs"
 PACK_BYTES = 64 * 2**20
-_DIGEST_BYTES = 32
+DIGEST_BYTES = 32
 _PACK, _INDEX = ".pack", ".parquet"
 
 
@@ -99,7 +99,7 @@ class Places:
 
         lengths = np.array(num_bytes, np.int64)
         offset = np.cumsum(lengths) - lengths
-        table = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, _DIGEST_BYTES)
+        table = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, DIGEST_BYTES)
         return cls((pack,), table, np.zeros(len(lengths), np.int32), offset, lengths)
 
     @classmethod
@@ -109,7 +109,7 @@ class Places:
         import pyarrow.parquet as pq
 
         table = pq.read_table(io.BytesIO(content)).combine_chunks()
-        digests = np.frombuffer(b"".join(table["digest"].to_pylist()), np.uint8).reshape(-1, _DIGEST_BYTES)
+        digests = np.frombuffer(b"".join(table["digest"].to_pylist()), np.uint8).reshape(-1, DIGEST_BYTES)
         columns = (table[name].to_numpy().astype(np.int64) for name in ("offset", "num_bytes"))
         return cls((pack,), digests, np.zeros(len(digests), np.int32), *columns)
 
@@ -118,7 +118,7 @@ class Places:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        digests = pa.array([row.tobytes() for row in self._digests], pa.binary(_DIGEST_BYTES))
+        digests = pa.array([row.tobytes() for row in self._digests], pa.binary(DIGEST_BYTES))
         columns = {
             "digest": digests,
             "offset": pa.array(self._offset),
@@ -169,9 +169,24 @@ class Places:
         import numpy as np
 
         prefix = np.uint64(int.from_bytes(digest[:8], "big"))
-        start = int(np.searchsorted(self._prefix, prefix, "left"))
-        stop = int(np.searchsorted(self._prefix, prefix, "right"))
-        return [self._place(row) for row in range(start, stop) if self._digests[row].tobytes() == digest]
+        row, found = int(self._prefix.searchsorted(prefix)), []
+        while row < len(self._prefix) and self._prefix[row] == prefix:
+            if self._digests[row].tobytes() == digest:
+                found.append(self._place(row))
+            row += 1
+        return found
+
+    def first_of_each(self, digests: Sequence[bytes]) -> list[Place | None]:
+        """A place of each digest of 32 bytes, looked up together; None: ask `find`, there may be one."""
+        import numpy as np
+
+        if not len(self._prefix):
+            return [None] * len(digests)
+        wanted = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, DIGEST_BYTES)
+        prefix = wanted[:, :8].copy().view(">u8").ravel().astype("u8")
+        rows = np.minimum(np.searchsorted(self._prefix, prefix), len(self._prefix) - 1)
+        is_there = (self._digests[rows] == wanted).all(axis=1)
+        return [self._place(row) if there else None for row, there in zip(rows, is_there, strict=True)]
 
     def of_pack(self, pack: str) -> list[tuple[bytes, Place]]:
         """What one pack holds, ordered by digest."""

@@ -202,7 +202,7 @@ class S3:
             ends = self._full(source), self._full(target), self.size(source)
             self._s3.run(self._s3.fs._copy_managed, *ends, block=COPY_PIECE_BYTES)
 
-    def put_file(self, file: Path, path: str) -> None:
+    def put_file(self, file: Path, path: str, *, may_link: bool = False) -> None:
         piece = max(PIECE_BYTES, -(-file.stat().st_size // _MOST_PIECES))
         self._s3.run(self._s3.fs._put_file, str(file), self._full(path), chunksize=piece, max_concurrency=2)
 

@@ -10,9 +10,10 @@ import hashlib
 import io
 import os
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from spavl.artifacts.at_once import at_once
@@ -57,7 +58,7 @@ def open_store(url: str | None = None) -> Store:
 
 
 class Store:
-    """One root; paths are relative to it. Any method raises TryAgain if the store does not answer, UserError if it refuses."""
+    """One root; paths are relative to it. Any method raises TryAgain if the store does not answer or denies a right, StoreRefused if its bucket or address is wrong."""
 
     def __init__(self, url: str, backend: Disk | S3) -> None:
         self.url = url
@@ -195,6 +196,10 @@ class Store:
         """The bytes with this sha256; raises UserError if they are missing or not what the name says."""
         return self.blobs.get(digest)
 
+    def get_blobs(self, digests: Sequence[str]) -> Iterator[bytes]:
+        """`get_blob` of each, in order, in less time."""
+        return self.blobs.get_many(digests)
+
     def packing(self) -> Packing:
         """A context that collects blobs into packs of up to 64 MB: when it ends without an error, they are in the store."""
         return self.blobs.packing()
@@ -213,18 +218,19 @@ class Store:
 
     # ------------------------------------------------------------------ folders
 
-    def upload(self, folder: Path, path: str) -> dict[str, dict[str, Any]]:
-        """Copy a local folder to `path`; returns {relative path: {sha256, num_bytes}} of what was written."""
+    def upload(
+        self, folder: Path, path: str, finished: Mapping[str, str] = MappingProxyType({})
+    ) -> dict[str, dict[str, Any]]:
+        """Copy a local folder to `path`; returns {relative path: {sha256, num_bytes}} of what was written.
+
+        `finished`: relative path -> sha256 of files that nobody writes again; on one disk they are linked, and never read.
+        """
 
         def put(relative: str) -> dict[str, Any]:
-            file = folder / relative
-            with self._faults(f"{path}/{relative}"):
-                self._backend.put_file(file, safe(f"{path}/{relative}"))
-            with open(file, "rb") as opened:
-                return {
-                    "sha256": hashlib.file_digest(opened, "sha256").hexdigest(),
-                    "num_bytes": file.stat().st_size,
-                }
+            file, target = folder / relative, f"{path}/{relative}"
+            with self._faults(target):
+                self._backend.put_file(file, safe(target), may_link=relative in finished)
+            return {"sha256": finished.get(relative) or _sha256(file), "num_bytes": file.stat().st_size}
 
         names = [file.relative_to(folder).as_posix() for file in sorted(folder.rglob("*")) if file.is_file()]
         return dict(zip(names, self._at_once(put, names), strict=True))
@@ -285,6 +291,11 @@ class Store:
 
     def _faults(self, path: str) -> StoreFaults:
         return StoreFaults(self.url_of(path))
+
+
+def _sha256(file: Path) -> str:
+    with open(file, "rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _digest_of(pieces: Iterable[bytes], copy: IO[bytes] | None = None) -> str:

@@ -8,10 +8,12 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 from spavl.records import BENIGN
 
+_WORD = re.compile(r"\w+")
+
 
 def normalised(text: str) -> str:
     """Letters and digits of a text in lower case, one blank between words: what a person would call the same text."""
-    return " ".join(re.findall(r"\w+", text.lower()))
+    return " ".join(_WORD.findall(text.lower()))
 
 
 def commonest_share(values: Iterable[Hashable]) -> float | None:

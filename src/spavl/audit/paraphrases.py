@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from spavl.audit.floods import normalised
 from spavl.audit.shingles import TextIndex
+from spavl.audit.texts import normalised_texts
 
 _TEXTS_AT_ONCE = 4096
 
@@ -35,7 +36,7 @@ class Overlap:
 
 def overlap(test: Iterable[str], train: Iterable[str]) -> Overlap:
     """Which texts of the test are in train; `train` is read once, and only some of it is held at a time."""
-    of_test = sorted({normalised(text) for text in test})
+    of_test = sorted({text for texts in _normalised(test) for text in texts})
     known, verbatim, places = set(of_test), set(), set()
     index = TextIndex(of_test)
     for texts in _normalised(train):
@@ -46,7 +47,7 @@ def overlap(test: Iterable[str], train: Iterable[str]) -> Overlap:
 
 def held_back(train: Iterable[str], test: Iterable[str]) -> frozenset[str]:
     """Normalised texts of train that stand in the test, word for word or nearly so."""
-    index = TextIndex(sorted({normalised(text) for text in test}))
+    index = TextIndex(sorted({text for texts in _normalised(test) for text in texts}))
     return frozenset(texts[row] for texts in _normalised(train) for row, _ in index.alike(texts))
 
 
@@ -54,10 +55,19 @@ def _normalised(texts: Iterable[str]) -> Iterator[list[str]]:
     """Some thousands at a time, each once."""
     texts = iter(texts)
     while some := list(itertools.islice(texts, _TEXTS_AT_ONCE)):
-        yield list(dict.fromkeys(normalised(text) for text in some))
+        yield list(dict.fromkeys(_all_normalised(some)))
+
+
+def _all_normalised(texts: list[str]) -> Iterable[str]:
+    """`normalised` of each; a fifth of the time for texts of ASCII."""
+    import pyarrow as pa
+
+    if not all(text.isascii() for text in texts):
+        return map(normalised, texts)
+    return normalised_texts(pa.array(texts, pa.string())).to_pylist()
 
 
 def _share(texts: Collection[str] | Mapping[str, int], found: frozenset[str]) -> float | None:
     prompts = Counter(texts)
-    number = sum(times for text, times in prompts.items() if normalised(text) in found)
+    number = sum(times for text, times in prompts.items() if normalised(text) in found) if found else 0
     return number / prompts.total() if prompts else None

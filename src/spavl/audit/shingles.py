@@ -3,23 +3,31 @@
 Two sets that are alike share MIN_COMMON of the rarest members of each (prefix filter: Chaudhuri, Ganti and Kaushik 2006;
 with more than one: Wang, Li and Feng 2012), so all pairs are found, and only texts that share rare runs are compared. One word
 gives several runs, so one run in common would be too little to tell. How rare a run is, is counted in the index; a run that
-the index does not have is the rarest.
+the index does not have is the rarest. Among how many of the rarest those must be follows from the sizes of both sets, so texts
+meet size class by size class. A stream in the order of length is the fastest: it needs the lists of few classes at a time.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from spavl.audit.runs import LOW_BITS, Runs, by_frequency, counted, low, ranges
 
 if TYPE_CHECKING:
     import numpy as np
 
-SHINGLE_CHARS = 5
 MIN_JACCARD = 0.6
-MIN_COMMON = 8
-_CODE_BITS = 12  # of a character below 4096; five of them are one number
-_MEETINGS_AT_ONCE = 1_000_000
+MIN_COMMON = 5
+_SHARE = MIN_JACCARD / (1 + MIN_JACCARD)  # of both sizes together that two alike sets have in common
+_ROUNDING = 1e-6  # a bound may be too low by that, and finds nothing less
+_CLASS_WIDTH = 1.2  # a class's largest size, of its smallest
+_CLASSES_AT_ONCE = 2  # whose lists are kept
+_TEXTS_AT_ONCE = 4096
+_MEETINGS_AT_ONCE = 250_000
 
 
 class TextIndex:
@@ -28,24 +36,54 @@ class TextIndex:
     def __init__(self, texts: Sequence[str]) -> None:
         import numpy as np
 
-        owner, codes = _runs(texts)
-        self._known, members, frequency = np.unique(codes, return_inverse=True, return_counts=True)
-        self._rank = np.empty(len(self._known), np.int64)  # 0: the rarest
-        self._rank[np.argsort(frequency, kind="stable")] = np.arange(len(self._known))
-        self._size = np.bincount(owner, minlength=len(texts))
-        # sorted by text, then by rank
-        self._members = np.sort(owner * len(self._known) + self._rank[members])
-        self._make_postings()
+        pieces = [Runs.of(texts[n : n + _TEXTS_AT_ONCE]) for n in range(0, len(texts), _TEXTS_AT_ONCE)]
+        self._known, self._rank = by_frequency(pieces)
+        members, sizes = [np.zeros(0, np.int32)], [np.zeros(0, np.int64)]
+        while pieces:
+            keys, size = pieces.pop(0).ranked(self._ranks_of)
+            members.append(low(keys).astype(np.int32))
+            sizes.append(size)
+        # ranks of each text's runs, sorted: most of an index's memory
+        self._members, self._size = np.concatenate(members), np.concatenate(sizes)
+        self._first = np.cumsum(self._size) - self._size
+        self._classes = [self._class(number, some) for number, some in _by_size_class(self._size)]
+        self._lists: dict[int, list[_Lists]] = {}
 
-    def _make_postings(self) -> None:
-        """The texts that have a run among their rarest ones, run by run."""
+    def _ranks_of(self, codes: np.ndarray) -> np.ndarray:
+        """int64 [N] of sorted codes; one that the index does not have comes after all others, with a number of its own."""
         import numpy as np
 
-        owner, rank = np.divmod(self._members, max(1, len(self._known)))
-        is_rare = _place_in_text(owner, self._size) < _prefix(self._size)[owner]
-        order = np.argsort(rank[is_rare], kind="stable")
-        self._posted = owner[is_rare][order]
-        self._posting = np.searchsorted(rank[is_rare][order], np.arange(len(self._known) + 1))
+        place = np.minimum(np.searchsorted(self._known, codes), len(self._known) - 1)
+        is_known = self._known[place] == codes
+        return np.where(is_known, self._rank[place], len(self._known) + np.arange(len(codes)))
+
+    def _class(self, number: int, texts: np.ndarray) -> _Class:
+        import numpy as np
+
+        size = self._size[texts]
+        num_rare = _prefix(size, np.ceil(MIN_JACCARD * size - _ROUNDING).astype(np.int64))
+        rank = self._members[ranges(self._first[texts], num_rare)]
+        order = low(np.sort((rank.astype(np.int64) << LOW_BITS) | np.arange(len(rank))))
+        place = ranges(np.zeros_like(num_rare), num_rare)
+        return _Class(
+            *_edges(number),
+            rank[order],
+            np.repeat(texts.astype(np.int32), num_rare)[order],
+            place[order].astype(np.int32),
+        )
+
+    def _lists_for(self, number: int) -> list[_Lists]:
+        """What texts of a size class meet: the lists of each class that they may be alike with."""
+        if number not in self._lists:
+            while len(self._lists) >= _CLASSES_AT_ONCE:
+                del self._lists[next(iter(self._lists))]
+            smallest, largest = _edges(number)
+            self._lists[number] = [
+                each.lists(smallest, self._size, len(self._known))
+                for each in self._classes
+                if each.smallest * MIN_JACCARD <= largest and smallest * MIN_JACCARD <= each.largest
+            ]
+        return self._lists[number]
 
     def alike(self, texts: Sequence[str]) -> Iterator[tuple[int, int]]:
         """(place in `texts`, place in the index) of all pairs that say nearly the same; the same text is one, too."""
@@ -53,126 +91,128 @@ class TextIndex:
 
         if not len(texts) or not len(self._size):
             return
-        owner, codes = _runs(texts)
-        size = np.bincount(owner, minlength=len(texts))
-        place = np.minimum(np.searchsorted(self._known, codes), len(self._known) - 1)
-        is_known = self._known[place] == codes
-        owner, rank = owner[is_known], self._rank[place[is_known]]
-        order = np.lexsort((rank, owner))
-        owner, rank = owner[order], rank[order]
-        num_known = np.bincount(owner, minlength=len(texts))
-        num_rare = _prefix(size) - (size - num_known)
-        for left, right in self._candidates(owner, rank, num_known, num_rare, _min_common(size)):
-            is_alike = self._is_alike(left, right, size, num_known, rank)
-            yield from zip(left[is_alike].tolist(), right[is_alike].tolist(), strict=True)
+        keys, size = Runs.of(texts).ranked(self._ranks_of)
+        rank, first = low(keys), np.cumsum(size) - size
+        num_known = np.bincount((keys >> LOW_BITS)[rank < len(self._known)], minlength=len(texts))
+        for number, some in _by_size_class(size):
+            for lists in self._lists_for(number):
+                num_rare = _prefix(size[some], _num_common(size[some], lists.smallest))
+                num_rare = np.clip(num_rare - (size - num_known)[some], 0, num_known[some])
+                for left, right in self._candidates(some, num_rare, rank, first, size, lists):
+                    is_alike = self._is_alike(left, right, size, rank, first)
+                    yield from zip(left[is_alike].tolist(), right[is_alike].tolist(), strict=True)
 
     def _candidates(
         self,
-        owner: np.ndarray,
-        rank: np.ndarray,
-        num_known: np.ndarray,
+        texts: np.ndarray,
         num_rare: np.ndarray,
-        min_common: np.ndarray,
+        rank: np.ndarray,
+        first: np.ndarray,
+        size: np.ndarray,
+        lists: _Lists,
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Blocks of (text, text of the index), int64 [B] each, that share enough rare runs."""
+        """Blocks of (text, text of the index), int64 [B] each, that share enough of their rarest runs."""
         import numpy as np
 
-        is_rare = _place_in_text(owner, num_known) < num_rare[owner]
-        owner, rank = owner[is_rare], rank[is_rare]
-        number = self._posting[rank + 1] - self._posting[rank]
+        rank = rank[ranges(first[texts], num_rare)]
+        owner = np.repeat(np.arange(len(texts)), num_rare)
+        number = lists.start[rank + 1] - lists.start[rank]
         before = np.cumsum(number) - number
         of_text = np.searchsorted(owner, owner)  # all runs of one text are in one block
         for start, end in _stretches(before[of_text] // _MEETINGS_AT_ONCE):
-            left = np.repeat(owner[start:end], number[start:end])
-            right = self._posted[_ranges(self._posting[rank[start:end]], number[start:end])]
-            pairs, times = np.unique(left * len(self._size) + right, return_counts=True)
+            left = np.repeat((owner[start:end] - owner[start]) * len(self._size), number[start:end])
+            right = lists.text[ranges(lists.start[rank[start:end]], number[start:end])]
+            pairs, times = counted(left + right)
             left, right = np.divmod(pairs, len(self._size))
-            is_enough = times >= np.minimum(min_common[left], _min_common(self._size[right]))
+            left = texts[left + owner[start]]
+            is_enough = times >= np.minimum(MIN_COMMON, _num_common(size[left], self._size[right]))
             yield left[is_enough], right[is_enough]
 
     def _is_alike(
-        self, left: np.ndarray, right: np.ndarray, size: np.ndarray, num_known: np.ndarray, rank: np.ndarray
+        self, left: np.ndarray, right: np.ndarray, size: np.ndarray, rank: np.ndarray, first: np.ndarray
     ) -> np.ndarray:
         """bool [B]: whether the runs of text `left` and of the index's text `right` have the Jaccard index."""
         import numpy as np
 
-        smaller, larger = (pick(size[left], self._size[right]) for pick in (np.minimum, np.maximum))
-        is_alike = smaller >= MIN_JACCARD * larger
-        first = np.cumsum(num_known) - num_known
-        for some in _pieces(np.nonzero(is_alike)[0], num_known[left]):
-            number = num_known[left[some]]
-            key = np.repeat(right[some], number) * len(self._known) + rank[_ranges(first[left[some]], number)]
-            place = np.minimum(np.searchsorted(self._members, key), len(self._members) - 1)
-            is_common = self._members[place] == key
-            common = np.bincount(np.repeat(np.arange(len(some)), number)[is_common], minlength=len(some))
-            union = size[left[some]] + self._size[right[some]] - common
-            is_alike[some] = common >= MIN_JACCARD * union
+        number, of_right = size[left], self._size[right]
+        is_alike = np.minimum(number, of_right) >= MIN_JACCARD * np.maximum(number, of_right)
+        for some in _pieces(np.nonzero(is_alike)[0], number + of_right):
+            pair = np.arange(len(some)) << LOW_BITS
+            one = np.repeat(pair, number[some]) | rank[ranges(first[left[some]], number[some])]
+            other = np.repeat(pair, of_right[some])
+            other |= self._members[ranges(self._first[right[some]], of_right[some])]
+            both = np.sort(np.concatenate([one, other]))
+            of_pair = both[1:][both[1:] == both[:-1]] >> LOW_BITS
+            common = np.bincount(of_pair, minlength=len(some))
+            is_alike[some] = common >= MIN_JACCARD * (number[some] + of_right[some] - common)
         return is_alike
 
 
-def _runs(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """(text, run) of all distinct runs, int64 and uint64, sorted by text; a shorter text is one run."""
+@dataclass(frozen=True, slots=True)
+class _Class:
+    """Texts of about one size, with as many of their rarest runs as any other text may ask for; arrays [N], by rank."""
+
+    smallest: int
+    largest: int
+    rank: np.ndarray  # int32
+    text: np.ndarray  # int32: a text that has the run
+    place: np.ndarray  # int32: how many rarer ones that text has
+
+    def lists(self, other_smallest: int, size: np.ndarray, num_known: int) -> _Lists:
+        """For texts that have at least `other_smallest` runs."""
+        import numpy as np
+
+        of_text = size[self.text]
+        is_rare = self.place < _prefix(of_text, _num_common(of_text, other_smallest))
+        number = np.bincount(self.rank[is_rare], minlength=num_known)
+        start = np.concatenate([np.zeros(1, np.int64), np.cumsum(number)])
+        return _Lists(self.smallest, start, self.text[is_rare])
+
+
+@dataclass(frozen=True, slots=True)
+class _Lists:
+    """Run by run, the texts of a class that have it among their rarest."""
+
+    smallest: int
+    start: np.ndarray  # int64 [runs + 1]
+    text: np.ndarray  # int32
+
+
+def _edges(number: int) -> tuple[int, int]:
+    """The smallest and the largest size of a class."""
+    edges = _smallest_sizes()
+    return edges[number], edges[number + 1] - 1
+
+
+@functools.cache
+def _smallest_sizes() -> list[int]:
+    sizes = [0]
+    while sizes[-1] < 1 << LOW_BITS:
+        sizes.append(max(sizes[-1] + 1, int(sizes[-1] * _CLASS_WIDTH)))
+    return sizes
+
+
+def _by_size_class(size: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Each class that occurs in `size` [texts], and the places of its texts, int64."""
     import numpy as np
 
-    padded = [text.ljust(SHINGLE_CHARS, "\0") for text in texts]
-    if not padded:
-        return np.zeros(0, np.int64), np.zeros(0, np.uint64)
-    points = np.frombuffer("".join(padded).encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
-    codes = _codes(points)
-    length = np.array([len(text) for text in padded])
-    number = length - SHINGLE_CHARS + 1
-    owner = np.repeat(np.arange(len(texts)), number)
-    codes = codes[_ranges(np.cumsum(length) - length, number)]
-    order = np.lexsort((codes, owner))
-    owner, codes = owner[order], codes[order]
-    is_new = np.ones(len(codes), bool)
-    is_new[1:] = (owner[1:] != owner[:-1]) | (codes[1:] != codes[:-1])
-    return owner[is_new], codes[is_new]
+    of_text = np.searchsorted(_smallest_sizes(), size, side="right") - 1
+    for number in np.unique(of_text).tolist():
+        yield number, np.flatnonzero(of_text == number)
 
 
-def _codes(points: np.ndarray) -> np.ndarray:
-    """uint64 [N - 4]: each run of `points` uint64 [N] as a number: itself if its characters are below 4096, else a 64-bit hash."""
+def _num_common(size: np.ndarray, other: np.ndarray | int) -> np.ndarray:
+    """How many members sets of these sizes have in common at least if they are alike, int64."""
     import numpy as np
 
-    last = len(points) - SHINGLE_CHARS + 1
-    packed, mixed, highest = (np.zeros(last, np.uint64) for _ in range(3))
-    for place in range(SHINGLE_CHARS):
-        point = points[place : place + last]
-        packed = (packed << np.uint64(_CODE_BITS)) | point
-        mixed = (mixed ^ point) * np.uint64(0x9E3779B97F4A7C15)
-        mixed ^= mixed >> np.uint64(29)
-        highest = np.maximum(highest, point)
-    is_wide = highest >= 1 << _CODE_BITS
-    return np.where(is_wide, mixed | np.uint64(1 << 63), packed)
+    return np.ceil(_SHARE * (size + other) - _ROUNDING).astype(np.int64)
 
 
-def _min_common(size: np.ndarray) -> np.ndarray:
-    """How many rare members an alike set shares at least: fewer than MIN_COMMON only if all that it must share are fewer."""
+def _prefix(size: np.ndarray, num_common: np.ndarray) -> np.ndarray:
+    """Among how many of a set's rarest members the MIN_COMMON rarest are that it shares with one that shares `num_common`."""
     import numpy as np
 
-    return np.minimum(MIN_COMMON, np.ceil(MIN_JACCARD * size).astype(np.int64))
-
-
-def _prefix(size: np.ndarray) -> np.ndarray:
-    """Among how many of a set's rarest members an alike set has those."""
-    import numpy as np
-
-    return size - np.ceil(MIN_JACCARD * size).astype(np.int64) + _min_common(size)
-
-
-def _place_in_text(owner: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """0, 1, … within each text; `owner` is sorted, and text t has `size[t]` entries."""
-    import numpy as np
-
-    return np.arange(len(owner)) - (np.cumsum(size) - size)[owner]
-
-
-def _ranges(first: np.ndarray, number: np.ndarray) -> np.ndarray:
-    """first[0], first[0] + 1, … (number[0] of them), first[1], …"""
-    import numpy as np
-
-    within = np.arange(number.sum()) - np.repeat(np.cumsum(number) - number, number)
-    return np.repeat(first, number) + within
+    return np.clip(size - num_common + MIN_COMMON, 0, size)
 
 
 def _stretches(block: np.ndarray) -> Iterator[tuple[int, int]]:

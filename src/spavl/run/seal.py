@@ -33,6 +33,7 @@ def seal(store: Store, plan: Plan, stage: str) -> Outcome:
     if outcome := run.settled("seal"):
         if record := run.record():
             publish(store, plan, record)
+            _tidy(run)
         return outcome
     with run.working("seal") as (context, held):
         answered = _answered(run, context)
@@ -49,9 +50,14 @@ def seal(store: Store, plan: Plan, stage: str) -> Outcome:
                 next_step="Run the same command again to see its result.",
             )
     publish(store, plan, record)
-    for folder in ("parts", "work", "requests"):
-        store.remove(f"{run.folder}/{folder}")
+    _tidy(run)
     return run.outcome("seal", counts=counts)
+
+
+def _tidy(run: StageRun) -> None:
+    """Remove what only the way to the record needed."""
+    for folder in ("parts", "work", "requests"):
+        run.store.remove(f"{run.folder}/{folder}")
 
 
 def _answered(run: StageRun, context: RunContext) -> AnsweredRows:
@@ -140,7 +146,8 @@ def _record(
     if sealed.measures:
         details["measures"] = dict(sealed.measures)
     folders = {
-        name: _folder(run, name, local, sealed.copied.get(name, {})) for name, local in sealed.folders.items()
+        name: _folder(run, name, local, sealed.finished.get(name, {}), sealed.copied.get(name, {}))
+        for name, local in sealed.folders.items()
     }
     folders |= details.pop("folders", {})
     plan = run.plan
@@ -167,10 +174,12 @@ def _record(
     )
 
 
-def _folder(run: StageRun, name: str, local: Path, copied: Mapping[str, CopiedFile]) -> dict[str, Any]:
+def _folder(
+    run: StageRun, name: str, local: Path, finished: Mapping[str, str], copied: Mapping[str, CopiedFile]
+) -> dict[str, Any]:
     """Upload a folder, and copy to it the files that the store has already."""
     path = f"{run.folder}/{name}"
-    files = run.store.upload(local, path)
+    files = run.store.upload(local, path, finished)
     for relative, file in copied.items():
         run.store.copy(file.source, f"{path}/{relative}")
         files[relative] = {"sha256": file.sha256, "num_bytes": file.num_bytes}

@@ -45,7 +45,7 @@ class CheckedTable:
     ) -> None:
         """Raises ValueError if the columns are not the row type's, KeyError if a count is not given or a measure not declared."""
         self.kinds = known_columns(row_type, stage)
-        self.constants = measure_columns(row_type, measures)  # the same in every row, NaN if missing
+        self.constants = measure_columns(stage, measures)  # the same in every row, NaN if missing
         self._relation = _opened(table, row_type)
         self.num_rows: int = self._query("SELECT count(*) FROM rows").fetchall()[0][0]
         self._expressions = own_columns_sql(row_type)

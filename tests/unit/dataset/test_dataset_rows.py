@@ -14,12 +14,13 @@ from spavl.artifacts.store import open_store
 from spavl.audit.drift import drift
 from spavl.audit.floods import commonest_share, normalised
 from spavl.audit.paraphrases import held_back
-from spavl.config import Config
-from spavl.dataset.card import class_counts
-from spavl.dataset.measuring import described, measures_of
-from spavl.dataset.rows import ORDER, counts_of, make_rows, num_rows
-from spavl.dataset.splitting import ImageSplit
-from spavl.records import SPLITS, DatasetRow, to_table
+from spavl.config.root import Config
+from spavl.records import to_table
+from spavl.stages.dataset.card import class_counts
+from spavl.stages.dataset.making_rows import ORDER, counts_of, make_rows
+from spavl.stages.dataset.measuring import described, measures_of
+from spavl.stages.dataset.rows import SPLITS, DatasetRow
+from spavl.stages.dataset.splitting import ImageSplit
 
 KINDS = ("easy_question", "hard_statement", "benign_control")
 texts = st.sampled_from(["What is red?", "what is RED", "héé 🙂", "Another one entirely, please.", ""])
@@ -97,8 +98,8 @@ def test_rows_counts_and_measures_are_those_of_plain_python(night, hold_out_word
         assert made == expected
         pairs = [row for row in expected if row.chosen is not None]
         found = Counter(row.split for row in expected)
-        assert num_rows(ctx.tables) == {split: found[split] for split in SPLITS}
         counts = counts_of(ctx.tables, splits)
+        assert {split: counts[split] for split in SPLITS} == {split: found[split] for split in SPLITS}
         assert (counts["pairs"], counts["benign_pairs"]) == (len(pairs), sum(row.is_benign for row in pairs))
         place = Counter({row.id: row.split for row in splits}[row.image_id] for row in preferences)
         assert counts["preferences_of_test_images"] == place["test"]

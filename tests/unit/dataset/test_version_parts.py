@@ -8,8 +8,8 @@ from tests.made_rows import preference
 from tests.stage_context import run_stage
 from tests.unit.dataset.test_dataset_stage import context, sealed_record
 
-from spavl.dataset import stage
-from spavl.dataset.version_parts import MAX_SMALL_PARTS, PART_ROWS, VersionPart, kept_parts
+from spavl.stages.dataset import stage
+from spavl.stages.dataset.version_parts import MAX_SMALL_PARTS, PART_ROWS, VersionPart, kept_parts
 
 
 def next_night(tmp_path, first_context, first, **more):
@@ -121,23 +121,23 @@ def test_a_version_loads_after_the_former_one_is_removed(tmp_path):
 def test_killed_in_the_middle_the_next_try_makes_the_same_version(tmp_path, monkeypatch, moment):
     ctx = context(tmp_path, num_images=60)
     expected = run_stage(stage, context(tmp_path / "other", num_images=60))
-    get_blob, reads = ctx.store.get_blob, []
+    get_blobs, reads = ctx.store.get_blobs, []
 
     def killed(*_):
         raise KeyboardInterrupt
 
-    def killed_later(digest):
-        reads.append(digest)
-        return killed() if len(reads) == 50 else get_blob(digest)
+    def killed_later(digests):
+        reads.extend(digests)
+        return killed() if len(reads) >= 50 else get_blobs(digests)
 
     with monkeypatch.context() as patch:
         if moment == "in a part":
-            ctx.store.get_blob = killed_later
+            ctx.store.get_blobs = killed_later
         else:
             patch.setattr(stage, "write_manifest", killed)
         with pytest.raises(KeyboardInterrupt):
             run_stage(stage, ctx)
-    ctx.store.get_blob = get_blob
+    ctx.store.get_blobs = get_blobs
     sealed = run_stage(stage, ctx)
     files = {
         path.relative_to(sealed.folders["version"]): path.read_bytes()
