@@ -90,6 +90,6 @@ def refuse_strays(tables: Tables, rows: str, key: str, named: str) -> None:
     ).fetchall()[0]
     if number:
         raise UserError(
-            f"{number} rows of `{rows}` have a {key} that `{named}` does not have (first: row {first}).",
+            f"{number} rows of `{rows}` name in `{key}` what `{named}` does not have (first: row {first}).",
             next_step="These tables do not belong together: start a new run.",
         )

@@ -41,5 +41,5 @@ def test_strays_are_counted_and_the_first_is_named(
     with pytest.raises(UserError) as caught:
         refuse_strays(engine, "responses", "question_id", "questions")
     assert caught.value.message == (
-        f"{len(strays)} rows of `responses` have a question_id that `questions` does not have (first: row r{strays[0]:03d})."
+        f"{len(strays)} rows of `responses` name in `question_id` what `questions` does not have (first: row r{strays[0]:03d})."
     )
