@@ -200,14 +200,9 @@ class Engine:
         if target.exists():
             return target
         try:
-            content = self._store.read(part.index_path)
+            return self._store.fetch(part.index_path, target)  # whole or not at all, whoever else fetches it
         except FileNotFoundError:
             return self._file(part)
-        self._cache.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_suffix(".writing")
-        temporary.write_bytes(content)
-        temporary.rename(target)
-        return target
 
     def _empty(self, row_type: type) -> Relation:
         name = f"no_{row_type.__name__}"
