@@ -7,7 +7,7 @@ DuckDB sorts narrow rows well under a memory limit, but a sort of rows with text
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,13 +22,25 @@ def in_order(batches: Iterable[pa.RecordBatch], place: str, scratch: Path) -> It
     """The rows of batches by their column `place` (0, 1, 2, …, each once), in tables of up to BUCKET_ROWS."""
     import pyarrow.compute as pc
 
+    return in_buckets(batches, lambda batch: pc.divide(batch[place], BUCKET_ROWS), [place], scratch)
+
+
+def in_buckets(
+    batches: Iterable[pa.RecordBatch],
+    bucket_of: Callable[[pa.RecordBatch], pa.Array],
+    order: Sequence[str],
+    scratch: Path,
+) -> Iterator[pa.Table]:
+    """The rows of batches, bucket by bucket in the order of their numbers (int64, of each row), each in the order of columns."""
+    import pyarrow.compute as pc
+
     scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=scratch, prefix="order-") as folder:
         buckets = _Buckets(Path(folder))
         for batch in batches:
-            buckets.deal(batch, pc.divide(batch[place], BUCKET_ROWS))
+            buckets.deal(batch, bucket_of(batch))
         for table in buckets.read():
-            yield table.take(pc.sort_indices(table, [(place, "ascending")]))
+            yield table.take(pc.sort_indices(table, [(name, "ascending") for name in order]))
 
 
 class _Buckets:

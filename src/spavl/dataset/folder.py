@@ -5,19 +5,19 @@ The folder is complete in itself: a copied file is this version's own, also if t
 
 from __future__ import annotations
 
+import bisect
 import hashlib
 import itertools
 import json
-import operator
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spavl.artifacts.external_sort import BUCKET_ROWS, in_buckets
 from spavl.dataset.part_files import PartFiles
-from spavl.dataset.published import COLUMNS, published_sql, value_sql
-from spavl.dataset.rows import ORDER
+from spavl.dataset.published import published_sql, value_sql
 from spavl.dataset.version_parts import VersionPart, kept_parts
 from spavl.records import SPLITS, stable_hash
 from spavl.sql import literal
@@ -47,16 +47,19 @@ def write_data_files(ctx: StageContext, folder: Path) -> DataFiles:
     """Write the parts that are new into `folder`, emptied first; reads the views `dataset_rows` and `images`."""
     shutil.rmtree(folder, ignore_errors=True)
     ctx.tables.view("published", published_sql())
-    values = ctx.tables.sql(f"SELECT id, split, {value_sql()} AS value FROM published").to_arrow_table()
-    ctx.tables.view("row_values", values)
     kept = _kept_parts(ctx)
     written = _write_new_rows(ctx, folder)
+    ctx.tables.view("written_rows", written.places())
+    if not kept:  # all rows were written
+        ctx.tables.view("row_values", "SELECT id, CAST(split AS VARCHAR) AS split, value FROM written_rows")
     return DataFiles(
         version_id(ctx.tables),
         sorted([*kept, *written.parts], key=lambda part: part.id),
         _copied(ctx, kept),
         {part.id: part.sha256 for part in written.parts},
-        _rows_of_parts(ctx.tables, written),
+        ctx.tables.sql(
+            "SELECT id, CAST(part AS VARCHAR) AS part FROM written_rows UNION ALL SELECT id, part FROM kept_rows"
+        ),
     )
 
 
@@ -84,12 +87,14 @@ def write_manifest(
 
 
 def _kept_parts(ctx: StageContext) -> list[VersionPart]:
-    """Former parts that stay; makes the view `kept_rows` of VersionRow."""
+    """Former parts that stay; makes the view `kept_rows` of VersionRow and, if there is a former version, `row_values`."""
     parts = ctx.tables.former("dataset", PART_TABLE, view="former_parts")
     rows = ctx.tables.former("dataset", ROW_TABLE, view="former_version_rows")
     if parts is None or rows is None:
         ctx.tables.view("kept_rows", "SELECT '' AS id, '' AS part WHERE FALSE")
         return []
+    values = ctx.tables.sql(f"SELECT id, split, {value_sql()} AS value FROM published").to_arrow_table()
+    ctx.tables.view("row_values", values)
     tonight = ctx.tables.sql(
         """SELECT former.part, sha256(string_agg(value, '' ORDER BY value))
         FROM former_version_rows former JOIN row_values ON row_values.id = former.id GROUP BY 1"""
@@ -104,26 +109,35 @@ def _write_new_rows(ctx: StageContext, folder: Path) -> PartFiles:
     tables = ctx.tables
     files = PartFiles(folder, ctx.store.get_blobs, ctx.scratch / "unfinished.parquet")
     is_new = "id NOT IN (SELECT id FROM kept_rows)"
-    total, done = tables.value(f"SELECT count(*) FROM row_values WHERE {is_new}"), 0
-    columns = ", ".join(f"published.{name}" for name in ("split", *COLUMNS))
-    query = f"SELECT {columns}, value FROM published JOIN row_values USING (id) WHERE published.{is_new}"
-    pieces = _pieces_of_splits(tables.in_sorted_order(query, ORDER))
-    for split, rows in itertools.groupby(pieces, key=operator.itemgetter(0)):
-        for number in files.write(split, (batch for _, piece in rows for batch in piece.to_batches())):
+    total, done = tables.value(f"SELECT count(*) FROM dataset_rows WHERE {is_new}"), 0
+    rows = tables.batches(tables.sql(f"SELECT *, {value_sql()} AS value FROM published WHERE {is_new}"))
+    buckets = in_buckets(rows, _bucket_of(tables, total), ("image_id", "question_id", "id"), ctx.scratch)
+    for split, of_split in itertools.groupby(buckets, key=lambda bucket: bucket["split"][0].as_py()):
+        for number in files.write(split, (batch for bucket in of_split for batch in bucket.to_batches())):
             done += number
             ctx.progress(done, total)
     return files
 
 
-def _pieces_of_splits(tables: Iterable[pa.Table]) -> Iterator[tuple[str, pa.Table]]:
-    """Each table cut where its column `split` changes."""
-    import pyarrow.compute as pc
+def _bucket_of(tables: Tables, num_rows: int) -> Callable[[pa.RecordBatch], pa.Array]:
+    """Which bucket a row is put in order in: by its split, then by its image, so that each has some BUCKET_ROWS rows.
 
-    for table in tables:
-        start = 0
-        for entry in pc.value_counts(table["split"]).to_pylist():  # in the order of their first rows
-            yield entry["values"], table.slice(start, entry["counts"])
-            start += entry["counts"]
+    A window function and a join, as in `Engine.in_sorted_order`, would hold a million rows' keys in memory.
+    """
+    import pyarrow as pa
+
+    images = tables.sql("SELECT id FROM images ORDER BY id").to_arrow_table()["id"]
+    num_buckets = -(-num_rows // BUCKET_ROWS)
+    edges = [images[len(images) * number // num_buckets].as_py() for number in range(1, num_buckets)]
+    first = {split: number * (len(edges) + 1) for number, split in enumerate(SPLITS)}
+
+    def bucket_of(batch: pa.RecordBatch) -> pa.Array:
+        rows = zip(batch["split"].to_pylist(), batch["image_id"].to_pylist(), strict=True)
+        return pa.array(
+            [first[split] + bisect.bisect_right(edges, image) for split, image in rows], pa.int64()
+        )
+
+    return bucket_of
 
 
 def _copied(ctx: StageContext, kept: Sequence[VersionPart]) -> dict[str, CopiedFile]:
@@ -132,14 +146,3 @@ def _copied(ctx: StageContext, kept: Sequence[VersionPart]) -> dict[str, CopiedF
         return {}
     path = former.folders[FOLDER]["path"]
     return {part.id: CopiedFile(f"{path}/{part.id}", part.sha256, part.num_bytes) for part in kept}
-
-
-def _rows_of_parts(tables: Tables, written: PartFiles) -> Relation:
-    import pyarrow as pa
-
-    empty = pa.table({"id": pa.array([], pa.string()), "part": pa.array([], pa.string())})
-    tables.view("written_rows", pa.concat_tables(written.places) if written.places else empty)
-    return tables.sql(
-        """SELECT id, CAST(part AS VARCHAR) AS part FROM written_rows
-        UNION ALL SELECT id, part FROM kept_rows"""
-    )
