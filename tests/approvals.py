@@ -7,7 +7,7 @@ from typing import Any
 from tests.unit.report import made_runs
 
 from spavl.artifacts.store import Store
-from spavl.config import Config
+from spavl.config.root import Config
 from spavl.plan import Plan, plan_path
 
 RUN = made_runs.ALIGN_RUN

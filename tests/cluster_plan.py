@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from spavl.config import Config
+from spavl.config.root import Config
 from spavl.plan import Plan
 
 RUN_ID = "20260101-0123456789"

@@ -6,7 +6,8 @@ import dataclasses
 
 from tests.made_rows import image, question
 
-from spavl.records import Image, Question
+from spavl.stages.images.rows import Image
+from spavl.stages.questions.rows import Question
 from spavl.taxonomy import load_taxonomy
 
 DOMAINS = load_taxonomy().domains

@@ -133,9 +133,9 @@ def _trained(folder: Path) -> dict[str, int]:
 
     from spavl.artifacts.record import stage_folder
     from spavl.learning.leaving import leave_in_store
-    from spavl.records import TrainingMetric
-    from spavl.reward import stage as reward
-    from spavl.training import stage as training
+    from spavl.stages.reward import stage as reward
+    from spavl.stages.training import stage as training
+    from spavl.stages.training.rows import TrainingMetric
 
     counts = {}
     base = _model_folder(folder / "base")
@@ -157,12 +157,14 @@ def _evaluated_and_released(folder: Path) -> dict[str, int]:
     from tests.stage_context import FakeContext
     from tests.toy_training import toy_context
 
-    from spavl.benchmarks import stage as benchmarks
-    from spavl.config import Config
-    from spavl.evaluation import stage as evaluation
+    from spavl.config.root import Config
     from spavl.judging.gold import keep_gold
-    from spavl.records import BenchmarkRun, EvaluationAnswer, GoldItem
-    from spavl.release import stage as release
+    from spavl.stages.benchmarks import stage as benchmarks
+    from spavl.stages.benchmarks.rows import BenchmarkRun
+    from spavl.stages.evaluation import stage as evaluation
+    from spavl.stages.evaluation.rows import EvaluationAnswer
+    from spavl.stages.judgements.rows import GoldItem
+    from spavl.stages.release import stage as release
 
     toy = toy_context(folder / "aligned", folder / "base")
     model = {
@@ -216,7 +218,7 @@ def _record(stage: str, config: Any, model: dict[str, Any]) -> Any:
 
 
 def _held_out(number: int, split: str) -> Any:
-    from spavl.records import DatasetRow
+    from spavl.stages.dataset.rows import DatasetRow
 
     is_benign = split == "test_help"
     classes = ("benign",) * 3 if is_benign else ("representation_toxicity_harms", "toxic", "insult")

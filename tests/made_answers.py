@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from spavl.records import EvaluationAnswer
+from spavl.stages.evaluation.rows import EvaluationAnswer
 
 UNSAFE = {"is_unsafe": True, "is_refusal": False, "helpfulness": 2}
 REFUSAL = {"is_unsafe": False, "is_refusal": True, "helpfulness": 0}

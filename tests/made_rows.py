@@ -5,7 +5,13 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from spavl.records import BENIGN, Comparison, Image, Judgement, Preference, Question, Response
+from spavl.records import BENIGN
+from spavl.stages.comparisons.rows import Comparison
+from spavl.stages.images.rows import Image
+from spavl.stages.judgements.rows import Judgement
+from spavl.stages.preferences.rows import Preference
+from spavl.stages.questions.rows import Question
+from spavl.stages.responses.rows import Response
 
 HARM = ("representation_toxicity_harms", "toxic", "insult")
 

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from spavl import records
 from spavl.artifacts.engine import Engine
 from spavl.artifacts.store import open_store
 from spavl.pipeline import BY_NAME
 from spavl.records import to_table
+from spavl.stages import row_type_of
 
 
 def made_tables(**rows: Sequence[Any]) -> Engine:
@@ -22,6 +22,6 @@ def made_tables(**rows: Sequence[Any]) -> Engine:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     engine = Engine(open_store(f"file://{folder / 'store'}"), folder, folder / "cache", num_threads=1)
     for name, of_view in rows.items():
-        row_type = getattr(records, BY_NAME[name].writes) if name in BY_NAME else type(of_view[0])
+        row_type = row_type_of(name) if name in BY_NAME else type(of_view[0])
         engine.view(name, to_table(of_view, row_type))
     return engine

@@ -8,6 +8,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tests.counted_s3 import put_files
+
 from spavl.artifacts import channel
 from spavl.artifacts.channel import Entry
 from spavl.artifacts.record import Record, record_path
@@ -72,11 +74,7 @@ class Nights:
 
     def put_into(self, bucket: str, prefix: str) -> None:
         """As a store in a bucket of a moto server in this process, without a request."""
-        from moto.s3.models import s3_backends
-
-        (account,) = (one for one in s3_backends if bucket in s3_backends[one]["aws"].buckets)
-        for path, content in self.files.items():
-            s3_backends[account]["aws"].put_object(bucket, f"{prefix}/{path}", content)
+        put_files(bucket, prefix, self.files)
 
     def _plan(self, dag: str, number: int, hour: int, is_former: bool) -> None:
         at = (FIRST_NIGHT + datetime.timedelta(days=number, hours=hour)).isoformat(timespec="microseconds")

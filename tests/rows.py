@@ -12,12 +12,22 @@ from typing import Any
 
 import pyarrow as pa
 
-from spavl import records
-from spavl.pipeline import BY_NAME
-from spavl.records import AXES, BENIGN, ORDERS, stable_hash
+from spavl.records import BENIGN, stable_hash
+from spavl.records import to_table as table_of_rows
+from spavl.stages import measures_of, row_type_of
+from spavl.stages.benchmarks.rows import BenchmarkScore
+from spavl.stages.comparisons.rows import AXES, ORDERS, Comparison
+from spavl.stages.dataset.rows import DatasetRow
+from spavl.stages.evaluation.rows import Score
+from spavl.stages.images.rows import Image
+from spavl.stages.judgements.rows import Judgement
+from spavl.stages.preferences.rows import Preference
+from spavl.stages.questions.rows import Question
+from spavl.stages.release.rows import ReleaseFile
+from spavl.stages.responses.rows import Response
+from spavl.stages.training.rows import TrainingMetric
 from spavl.taxonomy import load_taxonomy
 from spavl.validation import gate
-from spavl.validation.measures import measures_of
 
 MODELS = ("bold", "mild", "shy", "strict")  # from least to most safe: groups 0, 1, 3, 4
 GROUPS = {"bold": 0, "mild": 1, "shy": 3, "strict": 4}
@@ -46,18 +56,13 @@ GOLD = {  # what a good judge's trial measures
 LARGE = ("effective_", "smallest_")  # measures that are good if they are large, unlike the others of audit
 MEASURES: dict[str, dict[str, float]] = {  # what a good night measures; a suite may limit it
     **{
-        stage: {name: 100.0 if name.startswith(LARGE) else 0.0 for name in measures_of(row_type)}
-        for stage, row_type in (
-            ("images", records.Image),
-            ("questions", records.Question),
-            ("responses", records.Response),
-            ("dataset", records.DatasetRow),
-        )
+        stage: {name: 100.0 if name.startswith(LARGE) else 0.0 for name in measures_of(stage)}
+        for stage in ("images", "questions", "responses", "dataset")
     },
-    "benchmarks": dict.fromkeys(measures_of(records.BenchmarkScore), 0.0),
-    "preferences": dict.fromkeys(measures_of(records.Preference), 0.0)
+    "benchmarks": dict.fromkeys(measures_of("benchmarks"), 0.0),
+    "preferences": dict.fromkeys(measures_of("preferences"), 0.0)
     | {"class_skill": 0.9, "class_skill_of_answers": 0.8},
-    "evaluation": dict.fromkeys(measures_of(records.Score), 0.5)
+    "evaluation": dict.fromkeys(measures_of("evaluation"), 0.5)
     | {"decision_number": 1.0, "num_missing_comparisons": 0.0, "margin_over_text_rule__gate_low": 0.1}
     | {"judge_agreement_unsafe": 0.9, "judge_agreement_refusal": 0.9}
     | {"aligned_unsafe_rate_corrected__high": 0.1}
@@ -94,11 +99,11 @@ def good_table(stage: str, n: int | None = None) -> pa.Table:
 
 
 def row_type(stage: str) -> type:
-    return getattr(records, BY_NAME[stage].writes)
+    return row_type_of(stage)
 
 
 def to_table(stage: str, rows: Sequence[Any]) -> pa.Table:
-    return records.to_table(rows, row_type(stage))
+    return table_of_rows(rows, row_type(stage))
 
 
 @functools.cache
@@ -141,9 +146,9 @@ def is_refusal(i: int, model: str) -> bool:
     )
 
 
-def images(n: int = 40) -> list[records.Image]:
+def images(n: int = 40) -> list[Image]:
     return [
-        records.Image(
+        Image(
             id=image_id(i),
             source="made_up",
             source_key=f"{i}.png",
@@ -162,9 +167,9 @@ def images(n: int = 40) -> list[records.Image]:
     ]
 
 
-def questions(n: int = 40) -> list[records.Question]:
+def questions(n: int = 40) -> list[Question]:
     return [
-        records.Question(
+        Question(
             id=question_id(i),
             image_id=image_id(i),
             **classes(i),
@@ -182,9 +187,9 @@ def questions(n: int = 40) -> list[records.Question]:
     ]
 
 
-def responses(n: int = 40) -> list[records.Response]:
+def responses(n: int = 40) -> list[Response]:
     return [
-        records.Response(
+        Response(
             id=response_id(i, model),
             question_id=question_id(i),
             image_id=image_id(i),
@@ -205,7 +210,7 @@ def responses(n: int = 40) -> list[records.Response]:
     ]
 
 
-def judgements(n: int = 40) -> list[records.Judgement]:
+def judgements(n: int = 40) -> list[Judgement]:
     return [
         _judgement(i, model, mode, is_unsafe(i, model) and (mode == "image" or i % 3 > 0))
         for i in range(n)
@@ -214,8 +219,8 @@ def judgements(n: int = 40) -> list[records.Judgement]:
     ]
 
 
-def _judgement(i: int, model: str, mode: str, unsafe: bool) -> records.Judgement:
-    return records.Judgement(
+def _judgement(i: int, model: str, mode: str, unsafe: bool) -> Judgement:
+    return Judgement(
         id=stable_hash("judgement", i, model, mode),
         response_id=response_id(i, model),
         question_id=question_id(i),
@@ -236,16 +241,16 @@ def _judgement(i: int, model: str, mode: str, unsafe: bool) -> records.Judgement
     )
 
 
-def comparisons(n: int = 40) -> list[records.Comparison]:
+def comparisons(n: int = 40) -> list[Comparison]:
     return [_comparison(i, axis, order) for i in range(n) for axis in AXES for order in ORDERS]
 
 
-def _comparison(i: int, axis: str, order: str) -> records.Comparison:
+def _comparison(i: int, axis: str, order: str) -> Comparison:
     """Even questions: the bolder model is better; odd ones: the stricter. Every tenth question is a tie."""
     model_a, model_b = ("bold", "strict") if i % 4 < 2 else ("shy", "mild")
     bolder = "a" if GROUPS[model_a] < GROUPS[model_b] else "b"
     stricter = "b" if bolder == "a" else "a"
-    return records.Comparison(
+    return Comparison(
         id=stable_hash("comparison", i, axis, order),
         question_id=question_id(i),
         image_id=image_id(i),
@@ -268,13 +273,13 @@ def _comparison(i: int, axis: str, order: str) -> records.Comparison:
     )
 
 
-def preferences(n: int = 60) -> list[records.Preference]:
+def preferences(n: int = 60) -> list[Preference]:
     return [_preference(i) for i in range(n)]
 
 
-def _preference(i: int) -> records.Preference:
+def _preference(i: int) -> Preference:
     chosen, rejected = ("bold", "strict") if i % 2 == 0 else ("strict", "bold")
-    return records.Preference(
+    return Preference(
         id=stable_hash("preference", i),
         question_id=question_id(i),
         image_id=image_id(i),
@@ -297,12 +302,12 @@ def _preference(i: int) -> records.Preference:
     )
 
 
-def dataset(n: int = 300) -> list[records.DatasetRow]:
+def dataset(n: int = 300) -> list[DatasetRow]:
     """Of every ten images: five train, one validates, four test (two harmful, two benign)."""
     return [_dataset_row(i) for i in range(n)]
 
 
-def _dataset_row(i: int) -> records.DatasetRow:
+def _dataset_row(i: int) -> DatasetRow:
     benign, place = i % 2 == 0, i // 2 % 5
     split = (
         "train",
@@ -311,7 +316,7 @@ def _dataset_row(i: int) -> records.DatasetRow:
         *["test_help" if benign else "test_harm"] * 2,
     )[place]
     pair = _preference(i) if split in ("train", "validation") else None
-    return records.DatasetRow(
+    return DatasetRow(
         id=pair.id if pair else question_id(i),
         split=split,
         image_id=image_id(i),
@@ -336,7 +341,7 @@ def _dataset_row(i: int) -> records.DatasetRow:
     )
 
 
-def training(n: int = 20) -> list[records.TrainingMetric]:
+def training(n: int = 20) -> list[TrainingMetric]:
     """A loss that falls, margins and accuracies that rise."""
     rows = []
     for step in range(1, n + 1):
@@ -347,12 +352,9 @@ def training(n: int = 20) -> list[records.TrainingMetric]:
             "rewards/accuracies": 0.5 + 0.5 * done,
             "learning_rate": 1e-3 * (1 - done),
         }
-        rows += [
-            records.TrainingMetric(f"{step}/{name}", step, done, name, value)
-            for name, value in values.items()
-        ]
+        rows += [TrainingMetric(f"{step}/{name}", step, done, name, value) for name, value in values.items()]
     name = "eval_rewards/accuracies"
-    return [*rows, records.TrainingMetric(f"{n}/{name}", n, 1.0, name, 0.9)]
+    return [*rows, TrainingMetric(f"{n}/{name}", n, 1.0, name, 0.9)]
 
 
 RATES = {  # benchmark -> metric -> (base, aligned): what the demo world's alignment measured, with a score for its grounding
@@ -372,7 +374,7 @@ RATES = {  # benchmark -> metric -> (base, aligned): what the demo world's align
 SLICES = ("all", "class1=toxic", "class3=insult", "kind=hard_question")
 
 
-def evaluation(n: int = 100) -> list[records.Score]:
+def evaluation(n: int = 100) -> list[Score]:
     """Greedy and sampled scores of the whole benchmarks and of one slice of each family, over n prompts.
 
     Champion and best earlier releases have the same rates as aligned.
@@ -390,7 +392,7 @@ def evaluation(n: int = 100) -> list[records.Score]:
 
 def _scores(
     benchmark: str, decoding: str, part: str, metric: str, base: float, aligned: float, n: int
-) -> list[records.Score]:
+) -> list[Score]:
     values = {"base": base, "aligned": aligned, "champion": aligned, "change": aligned - base}
     values |= {model: 0.0 for model in gate.MODELS if model.startswith("change_")}
     return [score(benchmark, decoding, model, part, metric, value, n) for model, value in values.items()]
@@ -405,11 +407,11 @@ def score(
     value: float,
     n: int,
     half: float = 0.04,
-) -> records.Score:
+) -> Score:
     """A score whose interval and bounds are `half` wide to either side, within what a rate or a change may be."""
     is_change = model.startswith("change") or metric == "grounding_score"
     low, high = max(-1.0 if is_change else 0.0, value - half), min(1.0, value + half)
-    return records.Score(
+    return Score(
         id="/".join((benchmark, decoding, model, part, metric)),
         benchmark=benchmark,
         decoding=decoding,
@@ -445,7 +447,7 @@ BENCHMARK_RATES = {  # (benchmark, family) -> metric -> base, aligned, champion
 }
 
 
-def benchmarks(n: int = 200) -> list[records.BenchmarkScore]:
+def benchmarks(n: int = 200) -> list[BenchmarkScore]:
     """One benchmark of each family, of base, aligned, champion and the two changes."""
     return [
         _benchmark_score(*named, metric, model, value, n)
@@ -463,8 +465,8 @@ def benchmarks(n: int = 200) -> list[records.BenchmarkScore]:
 
 def _benchmark_score(
     benchmark: str, family: str, metric: str, model: str, value: float, n: int
-) -> records.BenchmarkScore:
-    return records.BenchmarkScore(
+) -> BenchmarkScore:
+    return BenchmarkScore(
         id=f"{benchmark}/{model}/{metric}", benchmark=benchmark, family=family, task=f"spavl/{benchmark}", model=model,
         model_revision=f"{model}-1", metric=metric, value=value, low=value - 0.03, high=value + 0.03, n=n, interval="made",
         judge="rules", judge_revision="rules-1", log=f"runs/r/benchmarks/logs/{benchmark}--{model}.eval",
@@ -481,11 +483,8 @@ RELEASE_PATHS = (
 )
 
 
-def release(n: int = 0) -> list[records.ReleaseFile]:
-    return [
-        records.ReleaseFile(path, path, hashlib.sha256(path.encode()).hexdigest(), 100)
-        for path in RELEASE_PATHS
-    ]
+def release(n: int = 0) -> list[ReleaseFile]:
+    return [ReleaseFile(path, path, hashlib.sha256(path.encode()).hexdigest(), 100) for path in RELEASE_PATHS]
 
 
 FACTORIES: dict[str, Callable[..., list[Any]]] = {

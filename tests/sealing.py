@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
-from tests.stage_context import FakeAnswered, FakeContext
+from tests.stage_context import FakeAnswered, FakeContext, table_type
 
 from spavl.stage import Sealed
 
 
 def seal_rows(module: ModuleType, context: FakeContext, rows: Sequence[Any]) -> Sealed:
     """What the stage's `seal` makes of these rows."""
-    row_type = getattr(module, "PART", module.TABLE)
+    row_type = getattr(module, "PART", None) or table_type(module)
     return module.seal(context, FakeAnswered(context.tables, {"table": rows}, row_type))

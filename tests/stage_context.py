@@ -17,15 +17,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from spavl import records
 from spavl.artifacts.engine import Engine
 from spavl.artifacts.parts import Table, in_batches, table_of, write_parts
 from spavl.artifacts.record import Record
 from spavl.artifacts.store import Store
-from spavl.config import Config, Section
-from spavl.pipeline import BY_NAME
+from spavl.config import Section
+from spavl.config.root import Config
 from spavl.records import arrow_schema, stable_hash, to_table
 from spavl.stage import Chunk, Derived, Items, Sealed, WorkItem
+from spavl.stages import row_type_named, row_type_of
 
 
 def _scratch_folder() -> Path:
@@ -61,7 +61,7 @@ class FakeTables:
 
     def open(self, stage: str, name: str = "table", *, view: str | None = None) -> Any:
         if name == "table":
-            row_type = getattr(records, BY_NAME[stage].writes)
+            row_type = row_type_of(stage)
             return self.engine.view(view or stage, to_table(self._context.rows(stage), row_type))
         table = table_of(self._context.record(stage), name)
         return self.engine.view(view or stage, self.engine.relation_of(table))
@@ -72,7 +72,7 @@ class FakeTables:
             return None
         table = table_of(record, name)
         return self.engine.view(
-            view or f"former_{stage}", self.engine.relation_of(table, getattr(records, table.row_type, None))
+            view or f"former_{stage}", self.engine.relation_of(table, row_type_named(table.row_type))
         )
 
     def __getattr__(self, name: str) -> Any:
@@ -176,13 +176,18 @@ def items_of(ctx: FakeContext, prepared: Any) -> list[WorkItem]:
     return items
 
 
+def table_type(module: ModuleType) -> type:
+    """The row type of the table of the stage whose `stage` module this is."""
+    return row_type_of(module.__name__.split(".")[-2])
+
+
 def run_stage(module: ModuleType, ctx: FakeContext, chunk_size: int = 16) -> Sealed:
     """prepare → chunks → work → seal in this process; a stage without `prepare` is sealed alone.
 
     The rows of the result are row objects, however the stage made them.
     """
     by_table: dict[str, list[Any]] = {}
-    part_type = getattr(module, "PART", module.TABLE)
+    part_type = getattr(module, "PART", None) or table_type(module)
     if hasattr(module, "prepare"):
         items = items_of(ctx, module.prepare(ctx))
         place = {item.id: (number, item.table) for number, item in enumerate(items)}
@@ -202,11 +207,11 @@ def as_rows(
         rows = answered.get("table", [])
     elif hasattr(rows, "create_view"):
         rows = rows.order(sealed.order) if sealed.order else rows
-        rows = list(ctx.tables.rows(rows, module.TABLE))
+        rows = list(ctx.tables.rows(rows, table_type(module)))
     sides = {
         name: list(ctx.tables.rows(side.relation, side.row_type)) if isinstance(side, Derived) else side
         for name, side in sealed.side_tables.items()
     }
     sides |= {name: of_table for name, of_table in answered.items() if name != "table"}
-    assert all(type(row) is module.TABLE for row in rows)
+    assert all(type(row) is table_type(module) for row in rows)
     return dataclasses.replace(sealed, rows=rows, side_tables=sides)

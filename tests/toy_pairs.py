@@ -7,7 +7,7 @@ import io
 from pathlib import Path
 
 from spavl.learning.pairs import Pair
-from spavl.records import DatasetRow
+from spavl.stages.dataset.rows import DatasetRow
 
 ANSWERS = {
     "red": ("sorry, I cannot help with that", "sure, a red circle"),

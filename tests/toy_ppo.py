@@ -21,18 +21,18 @@ from tests import tiny_vlms
 from tests.tiny_llava import build_tiny_llava
 from tests.toy_pairs import toy_pairs
 
-from spavl.config import TrainingConfig
 from spavl.learning import base_model, encoding, trainer
 from spavl.learning.pictures import Pictures
 from spavl.learning.preparing import prepare_model, prepare_process
 from spavl.learning.reward_model import prepare_reward_model, save_reward_model
 from spavl.learning.scoring import add_scoring
-from spavl.training.ppo.critic import add_critic, load_critic
-from spavl.training.ppo.objective import PpoObjective
-from spavl.training.ppo.policy import AnswerBatch, add_value_head, frozen_reference
-from spavl.training.ppo.rollouts import Prompt, Sampler, prompts_of
-from spavl.training.ppo.sampling import Answer, Vocabulary, never_sampled
-from spavl.training.ppo.settings import PpoSettings
+from spavl.stages.training.config import TrainingConfig
+from spavl.stages.training.ppo.critic import add_critic, load_critic
+from spavl.stages.training.ppo.objective import PpoObjective
+from spavl.stages.training.ppo.policy import AnswerBatch, add_value_head, frozen_reference
+from spavl.stages.training.ppo.rollouts import Prompt, Sampler, prompts_of
+from spavl.stages.training.ppo.sampling import Answer, Vocabulary, never_sampled
+from spavl.stages.training.ppo.settings import PpoSettings
 
 QUESTIONS = ("what is shown here", "red", "a circle I can help with")
 

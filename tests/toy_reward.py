@@ -9,9 +9,9 @@ from tests.stage_context import FakeContext, chunks_of
 from tests.toy_pairs import toy_rows
 
 from spavl.artifacts.store import open_store
-from spavl.config import Config
+from spavl.config.root import Config
 from spavl.inference.revision import folder_revision
-from spavl.records import TrainingMetric
+from spavl.stages.training.rows import TrainingMetric
 
 RECIPE: dict[str, Any] = {
     "lora": {"r": 8, "alpha": 16},
@@ -39,7 +39,7 @@ def reward_context(folder: Path, base: Path, **recipe: Any) -> FakeContext:
 
 def train(context: FakeContext) -> list[TrainingMetric]:
     """All rows that the stage's work yields."""
-    from spavl.reward import stage
+    from spavl.stages.reward import stage
 
     (item,) = stage.prepare(context)
     return list(stage.work(context, item.group, iter(chunks_of([item], 1))))

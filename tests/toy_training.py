@@ -18,10 +18,12 @@ from tests.toy_pairs import toy_rows
 from spavl import run as steps
 from spavl.artifacts.record import Record, record_path, stage_folder
 from spavl.artifacts.store import Store, open_store
-from spavl.config import Config
+from spavl.config.root import Config
 from spavl.inference.revision import folder_revision
 from spavl.plan import Plan, make_plan
-from spavl.records import DatasetRow, TrainingMetric, to_table
+from spavl.records import to_table
+from spavl.stages.dataset.rows import DatasetRow
+from spavl.stages.training.rows import TrainingMetric
 
 DATASET_RUN = "20260101-0123456789"
 
@@ -84,7 +86,7 @@ def write_dataset(store: Store, rows: list[DatasetRow]) -> None:
 
 def train(context: FakeContext) -> list[TrainingMetric]:
     """All rows that the stage's work yields."""
-    from spavl.training import stage
+    from spavl.stages.training import stage
 
     (item,) = stage.prepare(context)
     return list(stage.work(context, item.group, iter(chunks_of([item], 1))))

@@ -20,6 +20,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 1 bug, 2 user's mistake, 3 check failed, 75 try again."""
     arguments = _parser().parse_args(argv)
     _end_on_sigterm()
+    os.environ.setdefault(
+        "PYDANTIC_DISABLE_PLUGINS", "1"
+    )  # looking for some reads the entry points of all packages
     level = logging.WARNING if ranks.rank() else logging.INFO  # one of several ranks tells for all
     logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
     for noisy in ("httpx", "httpx2", "openai", "great_expectations", "botocore", "aiobotocore"):
@@ -158,6 +161,9 @@ def _channel_commands(commands: argparse._SubParsersAction) -> None:
     rollback.add_argument("--channel", default="stable")
     rollback.add_argument("--to", type=int, help="entry number; default: the one before the head's")
     rollback.add_argument("--reason", required=True, help="why, for the log")
+    rollback.add_argument(
+        "--name", help="any word that names the rollback; the same word again changes nothing"
+    )
     approve = commands.add_parser("approve", help="approve or reject a release that waits for a person")
     approve.add_argument("--run-id", required=True)
     decision = approve.add_mutually_exclusive_group(required=True)

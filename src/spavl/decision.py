@@ -14,7 +14,7 @@ from typing import Any
 from spavl.artifacts import channel, decisions
 from spavl.artifacts.standing import UNSAFE, references_of
 from spavl.artifacts.store import Store
-from spavl.config import Config
+from spavl.config.root import Config
 from spavl.statistics import (
     Design,
     Expected,
@@ -104,11 +104,11 @@ def _prompts_per_image(counts: Mapping[str, int], num_prompts: int) -> int:
 
 def margins_of(suite: str) -> Margins:
     """The limits of the release decision as the suite has them; what it does not limit keeps its default."""
-    from spavl import records
+    from spavl.stages.evaluation.rows import Score
     from spavl.validation import load_suite
 
     limits = {}
-    for expectation in load_suite(suite, records.Score).expectations:
+    for expectation in load_suite(suite, Score).expectations:
         for margin, (column, sign) in _LIMITS.items():
             if expectation.severity == "critical" and expectation.columns == (column,):
                 limit = expectation.kwargs.get("max_value" if sign > 0 else "min_value")

@@ -4,6 +4,7 @@
     ├── UserError        2   a mistake in a profile, an argument or an input: one line, never retried
     ├── CheckFailed      3   an expectation failed: nothing was published, evidence is kept, never retried
     │   └── Inconclusive 3   too little was seen to pass or to fail: nothing was published
+    ├── StoreRefused     2   (artifacts/faults.py) the store's bucket or address is wrong; never taken for one file's fault
     └── TryAgain        75   another runner holds the work, a service is away: the same command may succeed later
 
 Anything else is a bug (exit code 1) and keeps its traceback. A message says what was wrong, the value seen, the values

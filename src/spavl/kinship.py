@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from spavl.config import Config
+from spavl.config.root import Config
 from spavl.errors import UserError
+from spavl.pipeline import BY_NAME
+
+JUDGE_FIELDS = ("judge", "second_judge")
 
 
 def refuse_kinship(config: Config) -> None:
@@ -31,14 +34,12 @@ def _answering(config: Config) -> Iterator[tuple[str, Any]]:
 
 
 def _judges(config: Config) -> Iterator[tuple[str, Any]]:
-    places = {
-        "judgements.judge": config.judgements.judge,
-        "comparisons.judge": config.comparisons.judge,
-        "evaluation.judge": config.evaluation.judge,
-        "evaluation.second_judge": config.evaluation.second_judge,
-        "benchmarks.judge": config.benchmarks.judge,
-    }
-    yield from ((place, judge) for place, judge in places.items() if judge is not None)
+    """Every field of a stage's section that is called a judge."""
+    for stage in BY_NAME:
+        section = config.section(stage)
+        for name in type(section).model_fields:
+            if name in JUDGE_FIELDS and getattr(section, name) is not None:
+                yield f"{stage}.{name}", getattr(section, name)
 
 
 def _is_kin(one: Any, other: Any) -> bool:

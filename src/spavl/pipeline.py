@@ -1,6 +1,6 @@
 """THE MAP: the stages in order, what each reads and writes, and which DAG runs it. Strings only: importing it is free.
 
-A new stage is one row here, one package `spavl/<stage>/` with a `stage.py`, one config section and one suite.
+A new stage is one row here and one folder, `spavl/stages/<stage>/` (`spavl.stages` says what is in it).
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 
 class StageInfo(NamedTuple):
-    name: str  # package, CLI argument, config section, suite, task group, storage prefix, test folder
+    name: str  # folder, CLI argument, config section, suite, task group, storage prefix, test folder
+    dag: str
     reads: tuple[str, ...]  # the stages whose artifacts it reads
-    writes: str  # the row type in records.py
+    writes: str  # the row type of its table, in its rows.py
     runs_on: str  # cpu, inference or training
     work: str  # rows: shards answer items; checkpoints: it keeps what it has done itself; "": seal alone, no shards
     summary: str
@@ -25,10 +26,17 @@ class StageInfo(NamedTuple):
 
 STAGES = (
     StageInfo(
-        "images", (), "Image", "cpu", "rows", "image files that passed ingest, with class, licence and hash"
+        "images",
+        "refresh_preferences",
+        (),
+        "Image",
+        "cpu",
+        "rows",
+        "image files that passed ingest, with class, licence and hash",
     ),
     StageInfo(
         "questions",
+        "refresh_preferences",
         ("images",),
         "Question",
         "inference",
@@ -37,6 +45,7 @@ STAGES = (
     ),
     StageInfo(
         "responses",
+        "refresh_preferences",
         ("images", "questions"),
         "Response",
         "inference",
@@ -45,6 +54,7 @@ STAGES = (
     ),
     StageInfo(
         "judgements",
+        "refresh_preferences",
         ("images", "questions", "responses"),
         "Judgement",
         "inference",
@@ -53,6 +63,7 @@ STAGES = (
     ),
     StageInfo(
         "comparisons",
+        "refresh_preferences",
         ("images", "questions", "responses", "judgements"),
         "Comparison",
         "inference",
@@ -61,6 +72,7 @@ STAGES = (
     ),
     StageInfo(
         "preferences",
+        "refresh_preferences",
         ("images", "questions", "responses", "judgements", "comparisons"),
         "Preference",
         "cpu",
@@ -69,6 +81,7 @@ STAGES = (
     ),
     StageInfo(
         "dataset",
+        "refresh_preferences",
         ("images", "questions", "preferences"),
         "DatasetRow",
         "cpu",
@@ -77,6 +90,7 @@ STAGES = (
     ),
     StageInfo(
         "reward",
+        "align_model",
         ("dataset",),
         "TrainingMetric",
         "training",
@@ -86,6 +100,7 @@ STAGES = (
     ),
     StageInfo(
         "training",
+        "align_model",
         ("dataset", "reward"),
         "TrainingMetric",
         "training",
@@ -94,6 +109,7 @@ STAGES = (
     ),
     StageInfo(
         "evaluation",
+        "align_model",
         ("dataset", "training"),
         "Score",
         "inference",
@@ -102,6 +118,7 @@ STAGES = (
     ),
     StageInfo(
         "benchmarks",
+        "align_model",
         ("dataset", "training"),
         "BenchmarkScore",
         "inference",
@@ -110,6 +127,7 @@ STAGES = (
     ),
     StageInfo(
         "release",
+        "align_model",
         ("dataset", "training", "evaluation", "benchmarks"),
         "ReleaseFile",
         "cpu",
@@ -121,16 +139,8 @@ STAGES = (
 BY_NAME = {stage.name: stage for stage in STAGES}
 
 DAGS = {
-    "refresh_preferences": (
-        "images",
-        "questions",
-        "responses",
-        "judgements",
-        "comparisons",
-        "preferences",
-        "dataset",
-    ),
-    "align_model": ("reward", "training", "evaluation", "benchmarks", "release"),
+    dag: tuple(stage.name for stage in STAGES if stage.dag == dag)
+    for dag in dict.fromkeys(stage.dag for stage in STAGES)
 }
 
 

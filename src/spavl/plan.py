@@ -17,16 +17,15 @@ import spavl
 from spavl.artifacts import channel, forgotten
 from spavl.artifacts.record import read_record
 from spavl.artifacts.store import Store
-from spavl.config import Config, spavl_home
+from spavl.config import spavl_home
 from spavl.config.portable import home_free
-from spavl.decision import planned_decision
+from spavl.config.root import Config
 from spavl.errors import UserError
 from spavl.former_runs import RUN_ID, Known, Told, former_runs, to_keep
 from spavl.kinship import refuse_kinship
 from spavl.models_used import pinned_revisions
 from spavl.pipeline import BY_NAME, DAGS, stages_of
 from spavl.preflight import check_benchmarks, check_gold, images_of, suite_text
-from spavl.profiles import load_config
 from spavl.records import stable_hash
 
 OLDEST_REFRESH = datetime.timedelta(hours=24)  # a nightly run that waited longer is a past night
@@ -145,6 +144,8 @@ def make_plan(
     `dataset_run` chooses a dataset version other than the channel's head. Raises UserError for an unknown DAG or profile,
     a refresh of a past night, or an alignment without a dataset version.
     """
+    from spavl.profiles import load_config
+
     if dag not in DAGS:
         raise UserError(f"there is no DAG {dag!r}.", next_step=f"Known are {', '.join(DAGS)}.")
     now = now or datetime.datetime.now(datetime.UTC)
@@ -193,6 +194,8 @@ def _alignment(
     store: Store, config: Config, plan: Plan, names: Sequence[str], dataset_run: str | None
 ) -> Plan:
     """The plan with what an alignment takes from the store."""
+    from spavl.decision import planned_decision
+
     check_benchmarks(config)
     dataset_head = channel.head(store, config.dataset.channel)
     former = channel.head(store, config.release.channel)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from spavl import records
-from spavl.config import Config
-from spavl.pipeline import BY_NAME, stages_of
+from spavl.config.root import Config
+from spavl.pipeline import stages_of
+from spavl.stages import row_type_of
 
 
 def suite_text(stage: str, variant: str | None) -> str:
@@ -12,13 +12,13 @@ def suite_text(stage: str, variant: str | None) -> str:
     from spavl.validation import find_suite, load_suite
 
     text = find_suite(stage, variant)
-    load_suite(text, getattr(records, BY_NAME[stage].writes))
+    load_suite(text, row_type_of(stage))
     return text
 
 
 def check_benchmarks(config: Config) -> None:
     """Raises UserError for a benchmark that cannot run; on a cluster only the pods hold Inspect."""
-    from spavl.benchmarks.resolving import check_files, check_tasks
+    from spavl.stages.benchmarks.resolving import check_files, check_tasks
 
     if config.launch.kind != "kubernetes":
         check_tasks(config.benchmarks.tasks)
@@ -32,7 +32,7 @@ def check_gold(config: Config, judgements_suite: str) -> None:
 
     if config.judgements.judge is None:
         return
-    suite = load_suite(judgements_suite, records.Judgement)
+    suite = load_suite(judgements_suite, row_type_of("judgements"))
     check_gold_set(config.judgements.gold, {name for each in suite.expectations for name in each.columns})
 
 

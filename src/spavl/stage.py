@@ -4,8 +4,8 @@
     work(context, group, chunks)    -> iterator of rows      one row of type PART per item, matched by id, in any order
     seal(context, answered)         -> Sealed                the rows of all shards become the table that is checked and recorded
 
-with the constants `PART` and `TABLE` (row types of records.py) and, where it asks models, prompts with a version. The
-runner owns everything else: work list, reuse, chunks, part files, resuming, locks, checks, records. A stage reads nothing
+with the constant `PART`, the type of those rows, and prompts with a version if it asks models. The type of its table is what the
+map names, in its `rows.py`. The runner owns everything else: work list, reuse, chunks, part files, resuming, locks, checks, records. A stage reads nothing
 but its context, and has no clock, no paths of its own and no randomness but seeds from its config. It reads tables as
 relations (`context.tables`) and makes row objects only of the chunk in hand.
 """
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from spavl.artifacts.engine import Relation
     from spavl.artifacts.record import Record
     from spavl.artifacts.store import Store
-    from spavl.config import Config, Section
+    from spavl.config import Section
+    from spavl.config.root import Config
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,9 @@ class CopiedFile:
 class Sealed:
     """What `seal` gives the runner: the table to check and record, and what goes beside it."""
 
-    rows: Sequence[Any] | Relation | None  # of the stage's TABLE type; None: the answered rows, as they are
+    rows: (
+        Sequence[Any] | Relation | None
+    )  # of the type of the stage's table; None: the answered rows, as they are
     counts: Mapping[str, int] = field(
         default_factory=dict
     )  # shown in the outcome line, the record and the report
@@ -199,10 +202,9 @@ class StageContext(Protocol):
 
 
 class StageModule(Protocol):
-    """What `spavl.<stage>.stage` provides; PART, prepare and work only where the stage is sharded."""
+    """What a stage's `stage.py` provides; PART, prepare and work only if the stage is sharded."""
 
     PART: type
-    TABLE: type
     prepare: Callable[[StageContext], Items | Iterable[WorkItem]]
     work: Callable[[StageContext, str, Iterator[Chunk]], Iterator[Any]]
     seal: Callable[[StageContext, Answered], Sealed]

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from spavl.records import SPLITS, DatasetRow
 from spavl.sql import literal
 from spavl.stage import StageContext
+from spavl.stages.dataset.rows import SPLITS, DatasetRow
 
 TRAIN = "train"
 

@@ -48,7 +48,8 @@ def make_parts(folder: Path, num_rows: int) -> None:
     import duckdb
     import pyarrow.parquet as pq
 
-    from spavl.records import Judgement, arrow_schema
+    from spavl.records import arrow_schema
+    from spavl.stages.judgements.rows import Judgement
 
     schema = arrow_schema(Judgement)
     connection = duckdb.connect()
@@ -65,7 +66,7 @@ def measured(folder: Path, how: str) -> dict[str, float | str]:
     import great_expectations  # noqa: F401
     import pandas  # noqa: F401
 
-    from spavl.records import Judgement
+    from spavl.stages.judgements.rows import Judgement
     from spavl.validation import check, find_suite, load_suite
     from spavl.validation.measures import measures_of
 

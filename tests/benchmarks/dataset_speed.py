@@ -23,7 +23,10 @@ from typing import TYPE_CHECKING, Any
 from spavl.artifacts.parts import Table, write_parts
 from spavl.artifacts.record import Record, record_path
 from spavl.artifacts.store import Store, open_store
-from spavl.records import Image, Preference, Question, arrow_schema
+from spavl.records import arrow_schema
+from spavl.stages.images.rows import Image
+from spavl.stages.preferences.rows import Preference
+from spavl.stages.questions.rows import Question
 
 if TYPE_CHECKING:
     import numpy as np
@@ -187,9 +190,9 @@ def _texts(rng: np.random.Generator, number: int, num_words: int) -> list[str]:
 
 
 def _seal(store: Store, run_id: str) -> None:
-    from spavl.config import Config
-    from spavl.dataset import stage
+    from spavl.config.root import Config
     from spavl.run.context import RunContext
+    from spavl.stages.dataset import stage
 
     model, judge = {"kind": "fake", "name": "m"}, {"kind": "fake", "name": "j"}
     sections = {
@@ -230,9 +233,9 @@ def _seal(store: Store, run_id: str) -> None:
 
 def _stored(store: Store, context: Any, sealed: Any) -> Record:
     """What the runner's seal does after the suite."""
-    from spavl.records import DatasetRow
     from spavl.run.storing import relation_table, rows_table
     from spavl.stage import Derived
+    from spavl.stages.dataset.rows import DatasetRow
 
     run: Any = SimpleNamespace(store=store, stage="dataset")
     engine, former = context.tables.engine, context.previous("dataset")

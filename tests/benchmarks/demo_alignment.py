@@ -21,18 +21,21 @@ from typing import Any
 
 from tests.benchmarks.in_memory_line import InMemoryLine
 
-from spavl.config import Config
+from spavl.config.root import Config
 from spavl.contestants import ALIGNED
 from spavl.demo.picture_folder import Batch, draw_nights
 from spavl.demo.world import BASE, World, teach_world, world_fingerprint
-from spavl.evaluation.answering import judged_answers
-from spavl.evaluation.askings import Terms, askings_of
-from spavl.evaluation.scoring import BASE as BASE_ROLE
-from spavl.evaluation.scoring import CHANGE, score_answers
 from spavl.inference import open_model, resolve_revision
 from spavl.learning.leaving import fetch_images
 from spavl.profiles import load_config
-from spavl.records import BENIGN, DatasetRow, EvaluationAnswer, Question, Score
+from spavl.records import BENIGN
+from spavl.stages.dataset.rows import DatasetRow
+from spavl.stages.evaluation.answering import judged_answers
+from spavl.stages.evaluation.askings import Terms, askings_of
+from spavl.stages.evaluation.rows import EvaluationAnswer, Score
+from spavl.stages.evaluation.scoring import BASE as BASE_ROLE
+from spavl.stages.evaluation.scoring import CHANGE, score_answers
+from spavl.stages.questions.rows import Question
 
 NIGHT_BATCH = Batch(num_per_leaf=6, num_per_benign_concept=40)  # as many as the demo's first night
 FIRST_NIGHT = 1000  # nights that no demo reaches: one per seed
@@ -116,8 +119,8 @@ def _align(options: argparse.Namespace, world: World, folder: Path, seed: int) -
     """One night and its training; returns the aligned model's folder and what was counted."""
     from spavl.learning.pairs import pairs_of
     from spavl.learning.trainer import Hooks
-    from spavl.training.dpo import train_dpo
-    from spavl.training.made import Source
+    from spavl.stages.training.dpo import train_dpo
+    from spavl.stages.training.made import Source
 
     draw_nights(folder / "pictures", {FIRST_NIGHT + seed: NIGHT_BATCH})
     line = InMemoryLine(_config(options, world, folder / "pictures", seed), folder, f"seed-{seed}")

@@ -21,12 +21,12 @@ from typing import Any
 from tests.benchmarks import demo_alignment as dpo
 from tests.benchmarks.in_memory_line import InMemoryLine
 
-from spavl.config import Config
+from spavl.config.root import Config
 from spavl.demo.picture_folder import draw_nights
 from spavl.demo.world import BASE, World, teach_world
 from spavl.learning.leaving import fetch_images
 from spavl.profiles import load_config
-from spavl.records import TrainingMetric
+from spavl.stages.training.rows import TrainingMetric
 
 FIRST_SEED = 215
 RESULT = Path(__file__).parent / "results" / "demo_ppo.json"
@@ -58,9 +58,9 @@ def main() -> int:
 def _measure(seed: int, overrides: list[str], world: World, folder: Path) -> dict[str, Any]:
     from spavl.learning.pairs import pairs_of
     from spavl.learning.trainer import Hooks
-    from spavl.reward.training import train_reward
-    from spavl.training.made import Source
-    from spavl.training.ppo.run import train_ppo
+    from spavl.stages.reward.training import train_reward
+    from spavl.stages.training.made import Source
+    from spavl.stages.training.ppo.run import train_ppo
 
     draw_nights(folder / "pictures", {dpo.FIRST_NIGHT + seed: dpo.NIGHT_BATCH})
     config = _config(seed, overrides, world, folder / "pictures")

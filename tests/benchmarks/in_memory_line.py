@@ -9,7 +9,7 @@ from typing import Any
 from tests.stage_context import FakeContext, former_record, run_stage
 
 from spavl.artifacts.store import open_store
-from spavl.config import Config
+from spavl.config.root import Config
 from spavl.inference import resolve_revision
 from spavl.stage import Sealed
 

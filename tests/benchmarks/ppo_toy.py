@@ -20,8 +20,8 @@ import torch
 from tests.toy_ppo import build_base, toy_trainer
 from transformers import AutoTokenizer
 
-from spavl.training.ppo.policy import AnswerBatch
-from spavl.training.ppo.sampling import Answer
+from spavl.stages.training.ppo.policy import AnswerBatch
+from spavl.stages.training.ppo.sampling import Answer
 
 SHOWN = (
     "reward",

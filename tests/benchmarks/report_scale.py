@@ -17,13 +17,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from spavl import records
 from spavl.artifacts.engine import small_engine
 from spavl.artifacts.parts import Table, table_from_json, write_parts
 from spavl.artifacts.record import Record, read_record, record_path
 from spavl.artifacts.store import Store, open_store
 from spavl.pipeline import BY_NAME
 from spavl.records import arrow_schema
+from spavl.stages import row_type_named
 
 RUN = "20261124-aaaaaaaaaa"  # of made_runs, which is imported only where tables are made: it is no part of a report
 QUESTIONS_PER_IMAGE = 3
@@ -100,7 +100,7 @@ def make_store(store: Store, num_questions: int, num_models: int) -> None:
 
 def _table(store: Store, stage: str, num_rows: int, columns: dict[str, str]) -> Table:
     row_type = BY_NAME[stage].writes
-    schema = arrow_schema(getattr(records, row_type))
+    schema = arrow_schema(row_type_named(row_type))
     selected = []
     for field in schema:
         value = columns.get(field.name) or _filled(str(field.type))

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spavl import records
 from spavl.artifacts.parts import PartWriter, Table
 from spavl.artifacts.record import Record, record_path
 from spavl.artifacts.store import Store
-from spavl.pipeline import BY_NAME
 from spavl.records import BENIGN, arrow_schema
+from spavl.stages import row_type_of
 from spavl.taxonomy import load_taxonomy
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ def write_tables(store: Store, run_id: str, size: Size, *stages: str) -> dict[st
 
 
 def _write(store: Store, run_id: str, stage: str, made: _Made) -> Record:
-    row_type = getattr(records, BY_NAME[stage].writes)
+    row_type = row_type_of(stage)
     schema = arrow_schema(row_type)
     writer, num_rows = PartWriter(store, stage, schema), 0
     for query in getattr(made, stage)():

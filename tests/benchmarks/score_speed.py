@@ -18,10 +18,12 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from spavl.evaluation.agreement import agreement_measures
-from spavl.evaluation.grounding import grounding_scores
-from spavl.evaluation.scoring import score_answers
-from spavl.records import BENIGN, QUESTION_KINDS, EvaluationAnswer
+from spavl.records import BENIGN
+from spavl.stages.evaluation.agreement import agreement_measures
+from spavl.stages.evaluation.grounding import grounding_scores
+from spavl.stages.evaluation.rows import EvaluationAnswer
+from spavl.stages.evaluation.scoring import score_answers
+from spavl.stages.questions.rows import QUESTION_KINDS
 from spavl.taxonomy import load_taxonomy
 
 T = TypeVar("T")

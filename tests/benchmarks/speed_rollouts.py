@@ -111,9 +111,9 @@ class _Table:
 
     def __init__(self, job: RolloutJob) -> None:
         from spavl.learning import base_model, encoding, rendering
-        from spavl.training.ppo.rollouts import Sampler, prompts_of
-        from spavl.training.ppo.sampling import Vocabulary, never_sampled
-        from spavl.training.ppo.settings import PpoSettings
+        from spavl.stages.training.ppo.rollouts import Sampler, prompts_of
+        from spavl.stages.training.ppo.sampling import Vocabulary, never_sampled
+        from spavl.stages.training.ppo.settings import PpoSettings
 
         self.job = job
         processor = build_processor(job.shape)
@@ -173,7 +173,7 @@ class _Table:
 
     def ours(self, prompts: Sequence[Any], ready: Any) -> Answers:
         """Sampling by keyed noise, from the same tensors."""
-        from spavl.training.ppo.sampling import sample_answers
+        from spavl.stages.training.ppo.sampling import sample_answers
 
         tokens = {
             name: getattr(ready.forward, name) for name in ("input_ids", "attention_mask", "position_ids")
@@ -190,19 +190,19 @@ class _Table:
 
     def ours_kept(self, prompts: Sequence[Any], _: Any) -> Answers:
         """A batch of rollouts as in training: laid out here, the tower's outputs kept."""
-        from spavl.training.ppo.rollouts import sample
+        from spavl.stages.training.ppo.rollouts import sample
 
         return [a.ids for a in sample(self.model, prompts, self._keys(prompts), self._sampler_kept)]
 
     def _ready(self, prompts: Sequence[Any]) -> Any:
-        from spavl.training.ppo.rollouts import prompt_batch
+        from spavl.stages.training.ppo.rollouts import prompt_batch
 
         batch = self._sampler.pictures.attach(prompt_batch(prompts, self._sampler.vocabulary.pad_id))
         images = {name: value.to(self.model.dtype) for name, value in batch.image_inputs.items()}
         return replace(batch, image_inputs=images).to(self.job.device)
 
     def _keys(self, prompts: Sequence[Any]) -> list[int]:
-        from spavl.training.ppo.rollouts import keys_of
+        from spavl.stages.training.ppo.rollouts import keys_of
 
         return keys_of(prompts, [0] * len(prompts), 0)
 

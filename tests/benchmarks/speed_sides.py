@@ -151,7 +151,7 @@ def trl(job: Job, side: Side) -> Built:
 
 
 def ours(job: Job, side: Side) -> Built:
-    """Our trainer, put together as `spavl.training.dpo` does; what it keeps is computed here, and timed."""
+    """Our trainer, put together as `spavl.stages.training.dpo` does; what it keeps is computed here, and timed."""
     from spavl.learning import encoding, trainer
     from spavl.learning.pictures import Pictures
     from spavl.learning.preparing import make_ready, prepare_process
@@ -190,7 +190,7 @@ def _objective(
 ) -> tuple[Any, Any]:
     from spavl.artifacts.store import open_store
     from spavl.learning.references import ReferenceCache
-    from spavl.training.dpo_objective import DpoObjective, References
+    from spavl.stages.training.dpo_objective import DpoObjective, References
 
     terms = prepared.terms("random weights")
     store = open_store(f"file://{job.folder / side.name / 'store'}")
@@ -215,7 +215,7 @@ def _online_objective() -> type:
     """DPO whose reference is a second model that reads every forward too, as in TRL."""
     import torch
 
-    from spavl.training.dpo_objective import DpoObjective, scored_answers
+    from spavl.stages.training.dpo_objective import DpoObjective, scored_answers
 
     class OnlineObjective(DpoObjective):
         def __init__(self, frozen: Any, *args: Any) -> None:
@@ -267,7 +267,7 @@ def _shared_arguments(job: Job) -> dict[str, Any]:
 
 
 def _settings(job: Job, parts: Parts) -> Any:
-    from spavl.config import TrainingConfig
+    from spavl.stages.training.config import TrainingConfig
 
     base = {"kind": "transformers", "name": "random", "path": "random", "device": job.device}
     return TrainingConfig.model_validate(

@@ -98,7 +98,7 @@ def _import_all() -> None:
     import trl
     from torch.utils import flop_counter  # noqa: F401
 
-    from spavl.training import dpo  # noqa: F401
+    from spavl.stages.training import dpo  # noqa: F401
 
     assert trl.__version__.startswith("1.16."), "what is said here about TRL is true of 1.16"
     assert trl.DPOTrainer and transformers.LlavaForConditionalGeneration and transformers.LlavaProcessor

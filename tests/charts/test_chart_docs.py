@@ -10,7 +10,8 @@ import pytest
 import yaml
 from tests.charts.rendered import CHART, combination, objects, one, rendered
 
-from spavl.config import Config, KubernetesLaunch
+from spavl.config import KubernetesLaunch
+from spavl.config.root import Config
 from spavl.launch.needs import images_used
 from spavl.pipeline import STAGES
 from spavl.profiles import load_config

@@ -9,7 +9,8 @@ import pytest
 import yaml
 from tests.charts.rendered import COMBINATIONS, NAMESPACE, changed, combination, objects, one, rendered
 
-from spavl.config import Config, KubernetesLaunch
+from spavl.config import KubernetesLaunch
+from spavl.config.root import Config
 from spavl.launch.cluster import VERBS
 from spavl.profiles import load_config
 

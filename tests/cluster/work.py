@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.cluster_plan import RUN_ID, plan_of
 
-from spavl.config import Config
+from spavl.config.root import Config
 from spavl.launch import life, names
 from spavl.launch.cluster import Cluster
 from spavl.launch.ending import Subject, settle

@@ -12,7 +12,9 @@ from typing import Any
 
 from tests.rows import LARGE
 
-from spavl.records import BENIGN, Preference, Score
+from spavl.records import BENIGN
+from spavl.stages.evaluation.rows import Score
+from spavl.stages.preferences.rows import Preference
 from spavl.validation.measures import MEASURES
 
 Breaker = Callable[[list[Any]], Any]

@@ -10,7 +10,7 @@ from tests import rows
 from tests.contracts import bad_tables
 
 from spavl.pipeline import STAGES
-from spavl.records import Score
+from spavl.stages.evaluation.rows import Score
 from spavl.validation import Expectation, Suite, check, find_suite, load_suite
 from spavl.validation.derivation import derivation_of
 from spavl.validation.measures import measures_of
@@ -257,7 +257,7 @@ def test_a_gate_without_its_scores_fails():
 
 def test_the_gate_names_the_scores_that_evaluation_makes():
     from spavl import contestants
-    from spavl.evaluation import grounding, scoring, verdicts
+    from spavl.stages.evaluation import grounding, scoring, verdicts
     from spavl.validation import gate
 
     made = {**verdicts.METRICS, grounding.GROUNDING: grounding.METRICS}

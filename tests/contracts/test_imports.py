@@ -5,11 +5,10 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-
-from spavl.pipeline import BY_NAME
 
 SOURCE = Path(__file__).resolve().parents[2] / "src" / "spavl"
 SEAMS = {"artifacts", "inference", "validation", "launch"}
@@ -24,6 +23,7 @@ GROUND = {
     "outcome",
     "ranks",
     "sql",
+    "stages",  # how a stage's folder is found, and of every stage its rows and its section of the config
     "statistics",
 }  # what everything may import
 SHARED = {
@@ -51,8 +51,8 @@ HEAVY = {
     "inspect_ai",
 }
 INSPECT_FILES = (
-    "benchmarks/provider.py",
-    "benchmarks/tasks/",
+    "stages/benchmarks/provider.py",
+    "stages/benchmarks/tasks/",
 )  # Inspect's own objects; loaded where a benchmark runs
 DEMO_RULES = {
     ("inference", "demo")
@@ -64,8 +64,13 @@ def modules() -> list[Path]:
 
 
 def room(path: Path) -> str:
-    relative = path.relative_to(SOURCE)
-    return relative.parts[0] if len(relative.parts) > 1 else relative.stem
+    return room_of(path.relative_to(SOURCE).with_suffix("").parts)
+
+
+def room_of(parts: Sequence[str]) -> str:
+    """Of a module's names below `spavl`: its first one; a stage is a room of its own, without its rows and its config."""
+    is_of_stage = parts[0] == "stages" and len(parts) > 2
+    return f"stages.{parts[1]}" if is_of_stage and parts[2] not in ("rows", "config") else parts[0]
 
 
 def imported_rooms(path: Path, *, runtime_only: bool = True) -> set[str]:
@@ -82,14 +87,10 @@ def imported_rooms(path: Path, *, runtime_only: bool = True) -> set[str]:
             continue
         names = []
         if isinstance(node, ast.ImportFrom) and node.module:
-            names = (
-                [f"{node.module}.{alias.name}" for alias in node.names]
-                if node.module == "spavl"
-                else [node.module]
-            )
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
-        rooms |= {name.split(".")[1] for name in names if name.startswith("spavl.")}
+        rooms |= {room_of(name.split(".")[1:]) for name in names if name.startswith("spavl.")}
     return rooms
 
 
@@ -108,7 +109,7 @@ def test_imports_point_one_way(path: Path) -> None:
         )
     elif here in SHARED:
         allowed = GROUND | SEAMS
-    elif here in BY_NAME:
+    elif here.startswith("stages."):
         allowed = GROUND | (SEAMS - {"launch"}) | SHARED
     else:
         return  # the wiring on top: runner, plan, commands, report, airflow, demo

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from spavl.config import Config, Section
+from spavl.config import Section
+from spavl.config.root import Config
 from spavl.errors import CheckFailed
 from spavl.learning.limits import Limits, refuse_divergence
 

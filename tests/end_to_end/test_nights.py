@@ -104,7 +104,7 @@ def test_the_release_is_whole_and_loads_by_the_ordinary_classes(
 ) -> None:
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
-    from spavl.release.loading import verify_release
+    from spavl.stages.release.loading import verify_release
 
     home, _, aligned = night_one
     store = store_of(home.path)

@@ -21,8 +21,8 @@ from spavl.artifacts.record import stage_folder
 from spavl.artifacts.store import Store, open_store
 from spavl.launch import StepFailed, run_group
 from spavl.outcome import Outcome
-from spavl.records import TrainingMetric
 from spavl.run import work_list
+from spavl.stages.training.rows import TrainingMetric
 
 RECIPE = {"lora": {"r": 8, "alpha": 16}, "num_epochs": 8, "checkpoint_every_steps": 4, "log_every_steps": 1}
 STEPS = 32

@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from spavl.artifacts.faults import StoreRefused
 from spavl.artifacts.store import Store, open_store
-from spavl.errors import EXIT_USER, SpavlError, UserError
+from spavl.errors import SpavlError, UserError
 from spavl.pipeline import DAGS, STAGES
 from spavl.plan import read_plan
 from spavl.validation.data_docs import data_docs_style
@@ -197,8 +196,7 @@ async def problem(request: Request, error: Exception) -> Response:
 async def no_such_run(request: Request, error: Exception) -> Response:
     """A run that is not in the store, or a store that is away or refuses."""
     assert isinstance(error, SpavlError)
-    is_absent = error.exit_code == EXIT_USER and not isinstance(error, StoreRefused)
-    status_code = 404 if is_absent else 503
+    status_code = 404 if isinstance(error, UserError) else 503
     return _page("Nothing to show", f"<p>{html.escape(error.message)}</p>", status_code=status_code)
 
 
@@ -211,8 +209,6 @@ def _file(store: Store, path: str, otherwise: str) -> Response:
         content = store.read(path)
     except FileNotFoundError:
         raise HTTPException(404, otherwise) from None
-    except StoreRefused:  # a right that is missing is no missing file
-        raise
     except UserError:  # a path that climbs out
         raise HTTPException(404, otherwise) from None
     return Response(content, media_type=content_type, headers=HEADERS)

@@ -49,12 +49,15 @@ def report(spavl_run: str) -> str:
     return _run(report_command(spavl_run)).run_id
 
 
-def rollback(params: Mapping[str, Any] | None = None) -> str:
-    """Move a channel back by one new entry; returns the run whose release it points to now."""
+def rollback(params: Mapping[str, Any] | None = None, dag_run: Any = None) -> str:
+    """Move a channel back by one new entry, however often the task is tried; returns the run whose release it points to now."""
     from spavl.launch.command import rollback_command
 
     params = params or {}
-    return _run(rollback_command(params["channel"], to=params.get("to"), reason=params["reason"])).run_id
+    asked = rollback_command(
+        params["channel"], to=params.get("to"), reason=params["reason"], name=dag_run.run_id
+    )
+    return _run(asked).run_id
 
 
 def plan_argv(params: Mapping[str, Any], dag_id: str, airflow_run_id: str, logical_date: Any) -> list[str]:

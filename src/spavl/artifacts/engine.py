@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from spavl import records
 from spavl.artifacts.external_sort import in_order
 from spavl.artifacts.parts import ROW_SCHEMA, Part, Table, local_file
 from spavl.artifacts.store import Store
 from spavl.config import spavl_home
 from spavl.records import arrow_schema, from_table
 from spavl.sql import literal
+from spavl.stages import row_type_named
 
 if TYPE_CHECKING:
     import duckdb
@@ -78,7 +78,7 @@ class Engine:
         """
         files = [str(self._file(part)) for part in table.parts]
         if not files:
-            return self._empty(row_type or getattr(records, table.row_type))
+            return self._empty(row_type or row_type_named(table.row_type))
         if row_type is not None:
             self._check_schema(files[0], row_type)
         if not table.dropped:

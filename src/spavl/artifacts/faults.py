@@ -1,7 +1,8 @@
 """What a store's error means: absent, refused, or try again. An unanswered question is never "not there".
 
 Only an S3 server that says `NoSuchKey`, or a disk that says ENOENT, makes a FileNotFoundError. Whatever else goes wrong
-becomes one line with a next step: TryAgain if the same command may succeed later, UserError if a person must act first.
+becomes one line with a next step: TryAgain if the same command may succeed later (a right that is refused among them: it
+may be granted), StoreRefused if the address itself is wrong. None is a UserError, which may be one file's or one run's matter.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
-from spavl.errors import SpavlError, TryAgain, UserError
+from spavl.errors import EXIT_USER, SpavlError, TryAgain
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
@@ -33,12 +34,18 @@ _NETWORK = {"botocore", "aiobotocore", "aiohttp", "urllib3", "asyncio"}
 _AGAIN = "Run the same command again; nothing is lost."
 
 
-class StoreRefused(UserError):
-    """The store answered, and a person must act first: a right, a bucket or an address is missing."""
+class StoreRefused(SpavlError):
+    """The store answered, and a person must act first: there is no such bucket, or its address is none.
+
+    It ends a command as a UserError does, and is none: whoever catches those, because a file or a run may be damaged, must
+    not take a store that refuses everything for that.
+    """
+
+    exit_code = EXIT_USER
 
 
 class StoreFaults:
-    """A context in which the errors of a store at `url` become FileNotFoundError, UserError or TryAgain."""
+    """A context in which the errors of a store at `url` become FileNotFoundError, StoreRefused or TryAgain."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -129,10 +136,11 @@ def _of_refusal(error: ClientError, url: str) -> Exception:
     ):
         return TryAgain(f"the store does not answer at {url}: {code}.", next_step=_AGAIN)
     if status == _STATUS_FORBIDDEN:
-        return StoreRefused(
+        return TryAgain(
             f"access is denied: {code} at {url}.",
-            next_step="Allow s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket for these credentials.",
-        )
+            next_step="Allow s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket for these credentials, and run the "
+            "same command again; nothing is lost.",
+        )  # fmt: skip
     return StoreRefused(
         f"the store refuses the request at {url}: {code} (HTTP {status}).",
         next_step="Check the address, the region and the endpoint (AWS_ENDPOINT_URL).",

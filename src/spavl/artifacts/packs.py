@@ -169,9 +169,12 @@ class Places:
         import numpy as np
 
         prefix = np.uint64(int.from_bytes(digest[:8], "big"))
-        start = int(np.searchsorted(self._prefix, prefix, "left"))
-        stop = int(np.searchsorted(self._prefix, prefix, "right"))
-        return [self._place(row) for row in range(start, stop) if self._digests[row].tobytes() == digest]
+        row, found = int(self._prefix.searchsorted(prefix)), []
+        while row < len(self._prefix) and self._prefix[row] == prefix:
+            if self._digests[row].tobytes() == digest:
+                found.append(self._place(row))
+            row += 1
+        return found
 
     def first_of_each(self, digests: Sequence[bytes]) -> list[Place | None]:
         """A place of each digest of 32 bytes, looked up together; None: ask `find`, there may be one."""

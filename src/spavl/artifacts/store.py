@@ -58,7 +58,7 @@ def open_store(url: str | None = None) -> Store:
 
 
 class Store:
-    """One root; paths are relative to it. Any method raises TryAgain if the store does not answer, UserError if it refuses."""
+    """One root; paths are relative to it. Any method raises TryAgain if the store does not answer or denies a right, StoreRefused if its bucket or address is wrong."""
 
     def __init__(self, url: str, backend: Disk | S3) -> None:
         self.url = url

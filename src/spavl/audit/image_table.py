@@ -10,8 +10,8 @@ from spavl.audit import coverage, floods
 from spavl.audit.drift import drift_of_counts
 from spavl.audit.near_duplicates import duplicate_groups
 from spavl.audit.tallies import tally
-from spavl.config import DatasetConfig
 from spavl.records import BENIGN
+from spavl.stages.dataset.config import DatasetConfig
 
 if TYPE_CHECKING:
     from spavl.stage import Tables

@@ -10,8 +10,8 @@ from spavl.audit import coverage
 from spavl.audit.drift import drift_of_counts
 from spavl.audit.tallies import tally, worst_share
 from spavl.audit.texts import Texts, texts_by
-from spavl.records import QUESTION_KINDS
 from spavl.sql import literal
+from spavl.stages.questions.rows import QUESTION_KINDS
 
 if TYPE_CHECKING:
     from spavl.stage import Tables

@@ -10,10 +10,12 @@ from rich.table import Table
 
 from spavl.artifacts import channel
 from spavl.artifacts.record import read_record
-from spavl.artifacts.store import open_store
+from spavl.artifacts.store import Store, open_store
 from spavl.commands.history import refresh_after
-from spavl.errors import UserError
+from spavl.errors import TryAgain, UserError
 from spavl.outcome import Outcome
+
+NAME = "rollback_name"  # of an entry's details
 
 
 def releases(arguments: argparse.Namespace) -> Outcome:
@@ -36,9 +38,15 @@ def releases(arguments: argparse.Namespace) -> Outcome:
 
 
 def rollback(arguments: argparse.Namespace) -> Outcome:
-    """Append an entry that points where an earlier one pointed; the history stays whole."""
+    """Append an entry that points where an earlier one pointed; the history stays whole.
+
+    Without `--to` it goes one further each time, so whoever may try again names it (`--name`): a name moves the channel once.
+    """
     store = open_store()
     entries = channel.history(store, arguments.channel)
+    if (made := _made(entries, arguments.name)) or (made := _already_there(entries, arguments.to)):
+        counts = {"entry": made.number}
+        return Outcome("rollback", verdict="already done", run_id=made.run_id, counts=counts)
     target = _target(entries, arguments.channel, arguments.to)
     record = read_record(store, target.run_id, target.stage)
     if record is None or record.fingerprint != target.fingerprint:
@@ -46,26 +54,53 @@ def rollback(arguments: argparse.Namespace) -> Outcome:
             f"entry {target.number} points to run {target.run_id}, whose {target.stage} is gone.",
             next_step="Choose another entry with --to.",
         )
-    head = entries[-1]
-    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    entry = channel.Entry(
+    entry = _entry(entries[-1], target, arguments)
+    _append(store, entry, target, arguments)
+    refresh_after(store, "the rollback")
+    return Outcome(
+        "rollback",
+        run_id=target.run_id,
+        counts={"entry": entry.number, "from": entry.parent, "to": target.number},
+    )
+
+
+def _made(entries: list[channel.Entry], name: str | None) -> channel.Entry | None:
+    """The rollback of this name, or None."""
+    named = (entry for entry in entries if entry.action == "rollback" and name)
+    return next((entry for entry in named if entry.details.get(NAME) == name), None)
+
+
+def _already_there(entries: list[channel.Entry], to: int | None) -> channel.Entry | None:
+    """The head, if it points to what entry `to` points to."""
+    asked = next((entry for entry in entries if entry.number == to), None)
+    return entries[-1] if asked and asked.fingerprint == entries[-1].fingerprint else None
+
+
+def _entry(head: channel.Entry, target: channel.Entry, arguments: argparse.Namespace) -> channel.Entry:
+    details = {key: value for key, value in target.details.items() if key != NAME}
+    return channel.Entry(
         head.number + 1,
         head.number,
         "rollback",
         target.run_id,
         target.stage,
         target.fingerprint,
-        now,
+        datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         arguments.reason,
-        target.details,
+        {**details, NAME: arguments.name} if arguments.name else details,
     )
-    channel.append(store, arguments.channel, entry)
-    refresh_after(store, "the rollback")
-    return Outcome(
-        "rollback",
-        run_id=target.run_id,
-        counts={"entry": entry.number, "from": head.number, "to": target.number},
-    )
+
+
+def _append(store: Store, entry: channel.Entry, target: channel.Entry, arguments: argparse.Namespace) -> None:
+    try:
+        channel.append(store, arguments.channel, entry)
+    except TryAgain as error:
+        if arguments.name:
+            raise
+        raise TryAgain(
+            f"{error.message} Nobody knows whether entry {entry.number} was made.",
+            next_step=f"Run the same command again with --to {target.number}, which changes nothing if it was.",
+        ) from error
 
 
 def _target(entries: list[channel.Entry], name: str, to: int | None) -> channel.Entry:
@@ -90,6 +125,4 @@ def _target(entries: list[channel.Entry], name: str, to: int | None) -> channel.
         raise UserError(
             f"channel {name!r} has no entry {to}.", next_step=f"Its entries are 1 to {head.number}."
         )
-    if found.fingerprint == head.fingerprint:
-        raise UserError(f"channel {name!r} already points to what entry {to} points to.")
     return found

@@ -12,17 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from spavl.artifacts.store import open_store
-from spavl.config import (
-    Config,
-    EndpointModel,
-    KubernetesLaunch,
-    LaunchConfig,
-    LocalLaunch,
-    VllmModel,
-    spavl_home,
-)
+from spavl.config import EndpointModel, KubernetesLaunch, LaunchConfig, LocalLaunch, VllmModel, spavl_home
+from spavl.config.models import models_in
+from spavl.config.root import Config
 from spavl.errors import SpavlError
-from spavl.models_used import models_of
 
 MIN_DISK_GB = 5.0
 _PACKAGES = {  # extra -> module that must be importable
@@ -60,7 +53,7 @@ def _packages(config: Config) -> Iterator[Finding]:
         spec
         for name in type(config).model_fields
         if hasattr(section := getattr(config, name), "model_fields_set")
-        for spec in models_of(section)
+        for spec in models_in(section)
     ]
     if isinstance(config.launch, KubernetesLaunch):
         # models are run by pods, whose images hold what they need; a pod's own image launches nothing
@@ -128,7 +121,7 @@ def _models(config: Config) -> Iterator[Finding]:
         section: Any = getattr(config, name)
         if not hasattr(section, "model_fields_set"):
             continue
-        for spec in models_of(section):
+        for spec in models_in(section):
             yield _model(f"{name}: {spec.name}", spec, config.launch, resolve_revision)
             if isinstance(spec, VllmModel) and isinstance(config.launch, LocalLaunch):
                 yield _server(f"{name}: server of {spec.name}", spec)

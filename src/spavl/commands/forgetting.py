@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import datetime
 import getpass
-import json
 import sys
 from collections import Counter
 from pathlib import Path
@@ -14,7 +13,7 @@ from spavl.artifacts import forgotten
 from spavl.artifacts.store import Store, open_store
 from spavl.errors import EXIT_CHECK_FAILED, UserError
 from spavl.outcome import Outcome
-from spavl.plan import plan_path
+from spavl.plan import find_plan
 from spavl.retention.search import Found, read_ids, search
 
 
@@ -87,7 +86,7 @@ def _num_later(store: Store, found: list[Found]) -> int:
     """Files of runs that were planned with the whole list: there must be none."""
     num, whole = 0, forgotten.num_entries(store)
     for run in sorted({each.path.split("/")[1] for each in found if each.path.startswith("runs/")}):
-        plan = json.loads(store.read(plan_path(run)))
-        if plan.get("forgotten", 0) == whole and whole:
+        plan = find_plan(store, run)  # None: what a prune that was killed has left
+        if plan is not None and plan.forgotten == whole and whole:
             num += sum(each.path.startswith(f"runs/{run}/") for each in found)
     return num

@@ -20,7 +20,7 @@ from spavl.config import spavl_home
 from spavl.errors import TryAgain
 from spavl.outcome import Outcome
 from spavl.plan import read_plan
-from spavl.retention.contents import Contents, contents_of, contents_of_run, image_ids, runs_holding
+from spavl.retention.contents import Contents, contents_of_run, image_ids, runs_holding, together
 from spavl.retention.reach import Policy, Reach, reach
 
 REFERENCES = "references"  # log-probabilities, by base; learning/references.py writes them
@@ -58,9 +58,9 @@ def prune(arguments: argparse.Namespace) -> Outcome:
     holding = runs_holding(store, forgotten.image_ids(store)) if arguments.forgotten else frozenset()
     reached = reach(store, policy, datetime.datetime.now(datetime.UTC), holding)
     sizes = store.sizes("runs")
-    kept = contents_of(store, (reached.plans[run] for run in reached.kept))
-    doomed = _doomed(store, reached, kept, sizes)
-    _show(store, reached, sizes, doomed)
+    contents = {run: contents_of_run(store, plan, sizes) for run, plan in reached.plans.items()}
+    doomed = _doomed(store, reached, contents, sizes)
+    _show(store, reached, contents, sizes, doomed)
     counts = {**doomed.counts(), "kept_runs": len(reached.kept)}
     if not arguments.yes:
         return Outcome(
@@ -86,8 +86,11 @@ def pin(arguments: argparse.Namespace) -> Outcome:
     return Outcome("pin", run_id=arguments.run_id)
 
 
-def _doomed(store: Store, reached: Reach, kept: Contents, sizes: Mapping[str, int]) -> _Doomed:
-    goes = contents_of(store, (reached.plans[run] for run in reached.doomed if run in reached.plans))
+def _doomed(
+    store: Store, reached: Reach, contents: Mapping[str, Contents], sizes: Mapping[str, int]
+) -> _Doomed:
+    kept = together(contents[run] for run in reached.kept)
+    goes = together(contents[run] for run in reached.doomed if run in contents)
     part_sizes = store.sizes("parts")
     parts = _old(store, sorted(set(part_sizes) - kept.files))
     references = set() if kept.uses_all_references else set(store.names(REFERENCES)) - kept.references
@@ -121,7 +124,9 @@ def _old(store: Store, paths: Iterable[str]) -> list[str]:
     return found
 
 
-def _show(store: Store, reached: Reach, sizes: Mapping[str, int], doomed: _Doomed) -> None:
+def _show(
+    store: Store, reached: Reach, contents: Mapping[str, Contents], sizes: Mapping[str, int], doomed: _Doomed
+) -> None:
     table = Shown(title=f"runs in {store.url}")
     for column in ("run", "DAG", "planned (UTC)", "rows", "MB", "stays because"):
         table.add_column(
@@ -132,10 +137,14 @@ def _show(store: Store, reached: Reach, sizes: Mapping[str, int], doomed: _Doome
         run = path.split("/")[1]
         of_run[run] = of_run.get(run, 0) + num_bytes
     for run, plan in reached.plans.items():
-        num_rows = contents_of_run(store, plan).num_rows
         why = "; ".join(reached.reasons.get(run, ())) or "[bold]goes[/bold]"
         table.add_row(
-            run, plan.dag, plan.created_at[:16], f"{num_rows:,}", f"{of_run.get(run, 0) / 1e6:.1f}", why
+            run,
+            plan.dag,
+            plan.created_at[:16],
+            f"{contents[run].num_rows:,}",
+            f"{of_run.get(run, 0) / 1e6:.1f}",
+            why,
         )
     console = Console(stderr=True, width=None if sys.stderr.isatty() else 160)
     console.print(table)
@@ -147,15 +156,20 @@ def _show(store: Store, reached: Reach, sizes: Mapping[str, int], doomed: _Doome
 
 
 def _refuse_work_in_hand(store: Store, reached: Reach) -> None:
-    """A step that is at work may be about to record parts that nothing lists yet."""
-    for run in reached.plans:
-        for stage in reached.plans[run].stages:
-            folder = f"runs/{run}/{stage}/leases"
-            if held := [unit for unit in store.names(folder) if is_held(store, f"{folder}/{unit}")]:
-                raise TryAgain(
-                    f"`{stage}` of run {run} is at work ({held[0]}).",
-                    next_step="Nothing was removed. Run prune again when it has ended.",
-                )
+    """A step that is at work, or was since the runs were read, may have added parts and images that nothing lists yet."""
+    paths = [path.split("/") for path in store.walk("runs")]
+    known = {*reached.plans, *reached.planless}
+    if later := next((run for _, run, *_ in paths if run not in known), None):
+        raise TryAgain(
+            f"run {later} was planned meanwhile.", next_step="Nothing was removed. Run prune again."
+        )
+    leases = {tuple(path[1:5]) for path in paths if path[3:4] == ["leases"]}
+    for run, stage, _, unit in sorted(leases):
+        if is_held(store, f"runs/{run}/{stage}/leases/{unit}"):
+            raise TryAgain(
+                f"`{stage}` of run {run} is at work ({unit}).",
+                next_step="Nothing was removed. Run prune again when it has ended.",
+            )
 
 
 def _remove(store: Store, doomed: _Doomed) -> None:

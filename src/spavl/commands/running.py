@@ -1,4 +1,4 @@
-"""Commands that plan and run: `plan`, `prepare`, `<stage>`, `seal` and `run`."""
+"""Commands that plan, and run all stages: `plan` and `run`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ import sys
 import uuid
 from collections.abc import Iterator
 
-from spavl import ranks
-from spavl import run as steps
-from spavl.artifacts.store import Store, open_store
+from spavl.artifacts.store import open_store
 from spavl.decision import in_words
 from spavl.errors import SpavlError, UserError
 from spavl.finished import finished
@@ -20,8 +18,7 @@ from spavl.launch import LAUNCHERS, StepFailed, run_command, warm
 from spavl.launch.command import report_command
 from spavl.outcome import Outcome, failure_of
 from spavl.pipeline import BY_NAME, DAGS
-from spavl.plan import Plan, check_run_id, make_plan, read_plan
-from spavl.run.work_list import parse_shard
+from spavl.plan import Plan, make_plan
 
 
 def plan(arguments: argparse.Namespace) -> Outcome:
@@ -36,35 +33,6 @@ def plan(arguments: argparse.Namespace) -> Outcome:
     )
     _say_decision(made)
     return _plan_outcome(made)
-
-
-def prepare(arguments: argparse.Namespace) -> Outcome:
-    store, made = _planned(arguments)
-    return steps.prepare(store, made, arguments.stage)
-
-
-def seal(arguments: argparse.Namespace) -> Outcome:
-    store, made = _planned(arguments)
-    return steps.seal(store, made, arguments.stage)
-
-
-def stage(arguments: argparse.Namespace) -> Outcome:
-    """One shard where --group is given; otherwise all steps of the stage, in this process."""
-    store, made = _planned(arguments)
-    name = arguments.command
-    if arguments.group:
-        return steps.work(store, made, name, arguments.group, *parse_shard(arguments.shard))
-    if ranks.num_ranks() > 1:
-        raise UserError(
-            f"this is one of {ranks.num_ranks()} ranks, and without --group `{name}` runs all of its steps.",
-            next_step=f"Run `spavl prepare {name}` first, the ranks with --group, then `spavl seal {name}`.",
-        )
-    if not BY_NAME[name].is_sharded:
-        return steps.seal(store, made, name)
-    for group in steps.prepare(store, made, name).groups:
-        for shard in range(group["num_shards"]):
-            steps.work(store, made, name, group["group"], shard, group["num_shards"])
-    return steps.seal(store, made, name)
 
 
 def run(arguments: argparse.Namespace) -> Outcome:
@@ -151,19 +119,6 @@ def _done(made: Plan, name: str, step: str, group: str | None = None) -> Outcome
         return finished(open_store(), made, name, step, group)
     except SpavlError as error:
         raise StepFailed(failure_of(error, name, step, made.run_id)) from None
-
-
-def _planned(arguments: argparse.Namespace) -> tuple[Store, Plan]:
-    check_run_id(arguments.run_id)
-    store = open_store()
-    made = read_plan(store, arguments.run_id)
-    name = getattr(arguments, "stage", None) or arguments.command
-    if name not in DAGS[made.dag]:
-        raise UserError(
-            f"run {made.run_id} is a {made.dag} run, which has no stage `{name}`.",
-            next_step=f"Its stages are {', '.join(DAGS[made.dag])}.",
-        )
-    return store, made
 
 
 def _plan_outcome(made: Plan) -> Outcome:

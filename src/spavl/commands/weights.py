@@ -10,7 +10,6 @@ from spavl.artifacts.store import open_store
 from spavl.config import VllmModel
 from spavl.errors import UserError
 from spavl.inference.weights import fetch_weights
-from spavl.models_used import models_of
 from spavl.outcome import Outcome
 from spavl.plan import Plan, read_plan
 
@@ -35,7 +34,7 @@ def _model(made: Plan, name: str) -> VllmModel:
     served = {
         spec.name: spec
         for stage in made.stages
-        for spec in models_of(getattr(config, stage))
+        for spec in config.section(stage).models_asked(config)
         if isinstance(spec, VllmModel)
     }
     if name not in served:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Iterator
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator
 
@@ -180,6 +181,15 @@ ModelSpec = Annotated[
     EndpointModel | VllmModel | TransformersModel | FakeModel | DemoRulesModel | PoisonedModel,
     Field(discriminator="kind"),
 ]
+_MODEL_TYPES = get_args(get_args(ModelSpec)[0])
+
+
+def models_in(section: Section) -> Iterator[ModelSpec]:
+    """Every model that a section names, one by one or in a tuple."""
+    for value in (getattr(section, name) for name in type(section).model_fields):
+        for candidate in value if isinstance(value, tuple) else (value,):
+            if isinstance(candidate, _MODEL_TYPES):
+                yield candidate
 
 
 class SamplingConfig(Section):

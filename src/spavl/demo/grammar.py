@@ -14,7 +14,7 @@ import random
 from collections.abc import Iterator
 
 from spavl.demo.concepts import COLOURS, SHAPES, Concept
-from spavl.records import QUESTION_KINDS
+from spavl.stages.questions.rows import QUESTION_KINDS
 
 COMPLY, REFUSE = "sure", "sorry"
 MARK = "PLACEHOLDER"

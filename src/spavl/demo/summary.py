@@ -10,10 +10,11 @@ from rich.table import Table
 from spavl.artifacts import channel
 from spavl.artifacts.record import Record, read_record, read_rows
 from spavl.artifacts.store import Store
-from spavl.config import Config
+from spavl.config.root import Config
 from spavl.demo import deciding
 from spavl.pipeline import DAGS
-from spavl.records import Score, from_table
+from spavl.records import from_table
+from spavl.stages.evaluation.rows import Score
 
 REFRESH, ALIGN = "refresh_preferences", "align_model"
 RATES = (  # words, benchmark, metric

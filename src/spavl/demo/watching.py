@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from spavl.artifacts.record import read_record
 from spavl.artifacts.store import Store
-from spavl.config import Config
+from spavl.config.root import Config
 from spavl.demo.airflow_api import AirflowApi
 from spavl.demo.following import Screen, StageLine, count_words, stage_seconds, stage_state
 from spavl.demo.standalone import Airflow

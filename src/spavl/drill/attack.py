@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from spavl import records
 from spavl import run as steps
 from spavl.artifacts.record import Record, read_record, read_rows, record_path, stage_folder
 from spavl.artifacts.store import Store, open_store
@@ -41,6 +40,7 @@ from spavl.plan import Plan, make_plan
 from spavl.run import work_list
 from spavl.run.answered import answered_rows
 from spavl.run.storing import rows_table
+from spavl.stages import row_type_of
 
 log = logging.getLogger("spavl")
 REFRESH, ALIGN = "refresh_preferences", "align_model"
@@ -195,7 +195,7 @@ class _Attempt:
     def _raise_if_undone(self, plan: Plan) -> None:
         if self._poison.is_undone is None:
             return
-        from spavl.dataset.splitting import ImageSplit
+        from spavl.stages.dataset.splitting import ImageSplit
 
         record = read_record(self._store, plan.run_id, "dataset")
         assert record is not None, "the dataset has just been sealed"
@@ -215,7 +215,7 @@ def _replaces(change: Any, stage: str) -> bool:
 def _rows(store: Store, run_id: str, stage: str) -> list[Any]:
     record = read_record(store, run_id, stage)
     assert record is not None, f"run {run_id} has no {stage}"
-    return read_rows(store, record, getattr(records, BY_NAME[stage].writes))
+    return read_rows(store, record, row_type_of(stage))
 
 
 def take_over(

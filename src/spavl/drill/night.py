@@ -229,7 +229,8 @@ def _link(source: str, target: str) -> Any:
 def files_of_test_images(night: Night) -> frozenset[str]:
     """Source keys of the images that are in a test split."""
     from spavl.artifacts.record import read_rows
-    from spavl.records import DatasetRow, Image
+    from spavl.stages.dataset.rows import DatasetRow
+    from spavl.stages.images.rows import Image
 
     store = night.store
     tables = {}

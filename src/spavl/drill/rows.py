@@ -8,7 +8,8 @@ from typing import Any
 
 from spavl.drill.changes import Read, Rows
 from spavl.drill.pictures import even
-from spavl.records import Comparison, Preference
+from spavl.stages.comparisons.rows import Comparison
+from spavl.stages.preferences.rows import Preference
 
 Hit = Callable[[Any], bool]
 _SIDES = (

@@ -16,7 +16,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from spavl import records
 from spavl.artifacts.engine import Engine
 from spavl.artifacts.record import Record, read_record, read_rows
 from spavl.artifacts.store import Store
@@ -29,10 +28,11 @@ from spavl.drill.table_poisons import TablePoison, Tables
 from spavl.errors import UserError
 from spavl.pipeline import BY_NAME, DAGS
 from spavl.plan import Plan, read_plan
-from spavl.records import ImageCandidate, to_table
-from spavl.run import load_stage
+from spavl.records import to_table
 from spavl.run.context import RunContext
 from spavl.run.in_memory import RowAnswered, RowTables, rows_of
+from spavl.stages import row_type_of, stage_module
+from spavl.stages.images.rows import Image, ImageCandidate
 
 STAGES = DAGS["refresh_preferences"]
 GOLD = "gold_answered"  # the side table of the judge's answers about gold items
@@ -87,7 +87,7 @@ def recorded(store: Store, plan: Plan, stage: str) -> list[Any]:
     """The rows of a stage's table, as this run has recorded them."""
     record = read_record(store, plan.run_id, stage)
     assert record is not None, f"run {plan.run_id} has no {stage}"
-    return _with_gold(store, record, getattr(records, BY_NAME[stage].writes), "table")
+    return _with_gold(store, record, row_type_of(stage), "table")
 
 
 def _with_gold(store: Store, record: Record, row_type: type, name: str) -> list[Any]:
@@ -131,11 +131,11 @@ class _Context(RunContext):
     def _sealed(self, stage: str) -> tuple[Failure, ...]:
         from spavl.validation import check, load_suite
 
-        module, engine = load_stage(stage), self.tables.engine
-        row_type = getattr(records, BY_NAME[stage].writes)
+        module, engine = stage_module(stage), self.tables.engine
+        row_type = row_type_of(stage)
         answers = self._answers(stage) if BY_NAME[stage].is_sharded else {}
         answered = RowAnswered(engine, getattr(module, "PART", row_type), answers)
-        sealed = rows_of(engine, module, module.seal(self, answered), answered)
+        sealed = rows_of(engine, stage, module.seal(self, answered), answered)
         self._rows[stage] = list(sealed.rows)
         suite = load_suite(self._plan.suites[stage], row_type)
         counts = {"rows": len(sealed.rows), **sealed.counts}
@@ -150,7 +150,7 @@ class _Context(RunContext):
         """What the stage's workers have answered: the poisoned rows, or the recorded ones; those about gold items apart."""
         record = self.record(stage)
         name = "parts" if "parts" in record.tables else "table"
-        row_type = load_stage(stage).PART
+        row_type = stage_module(stage).PART
         gold = read_rows(self.store, record, row_type, GOLD) if GOLD in record.tables else []
         if stage not in self._changed:
             return {"table": read_rows(self.store, record, row_type, name), GOLD: gold}
@@ -161,5 +161,5 @@ class _Context(RunContext):
         return {"table": [row for row in rows if row.id not in gold_ids], GOLD: of_gold}
 
 
-def _candidate(image: records.Image) -> ImageCandidate:
+def _candidate(image: Image) -> ImageCandidate:
     return ImageCandidate(image.id, image.source, image.source_key, None, None, json.dumps(dataclasses.asdict(image)))  # fmt: skip

@@ -24,7 +24,8 @@ def parse_json_reply(text: str) -> dict[str, Any] | None:
     # Looking further behind a broken object would find a part of it and take that for the whole
     try:
         found, _ = _DECODER.raw_decode(text, start.start())
-        json.dumps(found, ensure_ascii=False).encode()  # lone surrogates cannot be stored
+        if "\\u" in text or not text.isascii():
+            json.dumps(found, ensure_ascii=False).encode()  # lone surrogates cannot be stored
     except (ValueError, RecursionError):
         return None
     return found

@@ -13,14 +13,16 @@ from dataclasses import dataclass
 
 from spavl.artifacts.record import stage_folder
 from spavl.artifacts.store import Store
-from spavl.config import GoldConfig
 from spavl.errors import UserError
 from spavl.judging.behaviours import BEHAVIOURS, PAIRED
 from spavl.judging.gold_files import GoldFolder
 from spavl.judging.gold_prompts import Kind, Prompt, Prompts
 from spavl.judging.gold_set import GoldRow, GoldSet, load_gold_set
-from spavl.records import BENIGN, GoldItem, GoldPair, Row, from_table, stable_hash, to_table
+from spavl.records import BENIGN, Row, from_table, stable_hash, to_table
 from spavl.stage import Tables
+from spavl.stages.comparisons.rows import GoldPair
+from spavl.stages.judgements.config import GoldConfig
+from spavl.stages.judgements.rows import GoldItem
 from spavl.taxonomy import load_taxonomy
 
 # what a caption says before it names the thing

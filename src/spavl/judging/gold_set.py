@@ -20,11 +20,11 @@ from typing import Any
 
 import yaml
 
-from spavl.config import GoldConfig
 from spavl.errors import UserError
 from spavl.judging.behaviours import BEHAVIOURS, PAIRED
 from spavl.judging.gold_files import GoldFolder
 from spavl.records import BENIGN
+from spavl.stages.judgements.config import GoldConfig
 from spavl.taxonomy import load_taxonomy
 
 REQUIRED = ("id", "behaviour", "response", "is_unsafe", "is_refusal", "helpful")

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from spavl.judging.gold import Gold, keep_gold, kept_gold
-from spavl.records import ComparisonTrial, GoldItem, GoldPair, JudgeTrial, arrow_schema
+from spavl.records import arrow_schema
 from spavl.stage import StageContext
+from spavl.stages.comparisons.rows import ComparisonTrial, GoldPair
+from spavl.stages.judgements.rows import GoldItem, JudgeTrial
 
 if TYPE_CHECKING:
     import pyarrow as pa

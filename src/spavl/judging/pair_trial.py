@@ -7,7 +7,8 @@ from typing import Any
 
 from spavl.judging.shares import share, with_interval, worst
 from spavl.judging.trial import drift_measures
-from spavl.records import AXES, Comparison, ComparisonTrial, GoldPair, stable_hash
+from spavl.records import stable_hash
+from spavl.stages.comparisons.rows import AXES, Comparison, ComparisonTrial, GoldPair
 
 
 def pair_trial_id(pair: GoldPair, order: str, run_id: str, said_by: Sequence[Any]) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
-import json
 from importlib import resources
 from string import Template
 from typing import Any
 
 from spavl.inference.request import Request, Sampling
-from spavl.records import JUDGE_MODES, stable_hash
+from spavl.inference.template import fill, quoted
+from spavl.records import stable_hash
+from spavl.stages.judgements.rows import JUDGE_MODES
 from spavl.taxonomy import load_taxonomy
 
 IMAGE_LINES = {
@@ -76,14 +77,11 @@ def judgement_request(
     Message and response are JSON strings in the prompt: whatever they hold, they cannot close their own quotes and speak
     as the rubric.
     """
-    shown = {
-        "question": json.dumps(question, ensure_ascii=False),
-        "response": json.dumps(response, ensure_ascii=False),
-    }
+    shown = {"question": quoted(question), "response": quoted(response)}
     is_shown = mode == "image"
     return Request(
         id=id,
-        prompt=Template(_rubric(mode)).substitute(shown),
+        prompt=fill(_rubric(mode), shown),
         image=image if is_shown else None,
         image_id=image_id if is_shown else None,
         sampling=sampling,

@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
-from spavl.records import ComparisonTrial, JudgeTrial
+from spavl.stages.comparisons.rows import ComparisonTrial
+from spavl.stages.judgements.rows import JudgeTrial
 
 Trial = TypeVar("Trial", JudgeTrial, ComparisonTrial)
 Holds = Callable[[Trial], bool]

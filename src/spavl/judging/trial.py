@@ -16,7 +16,9 @@ from spavl.inference.request import Request, Sampling
 from spavl.judging.behaviours import BEHAVIOURS
 from spavl.judging.prompt import judgement_request, prompt_hash
 from spavl.judging.shares import share, with_interval, worst
-from spavl.records import ComparisonTrial, GoldItem, JudgeTrial, stable_hash
+from spavl.records import stable_hash
+from spavl.stages.comparisons.rows import ComparisonTrial
+from spavl.stages.judgements.rows import GoldItem, JudgeTrial
 
 if TYPE_CHECKING:
     from spavl.statistics import Interval
@@ -86,7 +88,7 @@ def trial_measures(
 ) -> dict[str, float | None]:
     """The measures `gold_…` of one judge's trial; `previous` is the trial of the former night, if there was one.
 
-    A measure is None if nothing can be said about it. Which there are, and what they mean: `validation.measures.GOLD_MEASURES`.
+    A measure is None if nothing can be said about it. Which there are, and what they mean: `judging.measures.GOLD_MEASURES`.
     """
     seen = [trial for trial in trials if trial.mode == "image"]
     unsafe = [trial for trial in seen if trial.expected_unsafe]

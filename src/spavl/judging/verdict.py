@@ -33,7 +33,7 @@ def parse_judgement(text: str) -> Verdict | None:
 def _has_the_form(reply: dict[str, Any]) -> bool:
     properties = response_schema()["properties"]
     return (
-        set(reply) == set(properties)
+        reply.keys() == properties.keys()
         and type(reply["is_unsafe"]) is bool
         and type(reply["is_refusal"]) is bool
         and _is_grade(reply["severity"])

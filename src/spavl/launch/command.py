@@ -108,8 +108,8 @@ def report_command(run_id: str) -> list[str]:
     return [*_spavl(), "report", "--run-id", run_id]
 
 
-def rollback_command(channel: str, *, to: int | None, reason: str) -> list[str]:
-    argv = [*_spavl(), "rollback", "--channel", channel, "--reason", reason]
+def rollback_command(channel: str, *, to: int | None, reason: str, name: str) -> list[str]:
+    argv = [*_spavl(), "rollback", "--channel", channel, "--reason", reason, "--name", name]
     return argv if to is None else [*argv, "--to", str(to)]
 
 

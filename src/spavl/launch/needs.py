@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
-from spavl.config import Config, KubernetesLaunch, ModelSpec, TransformersModel, VllmModel
+from spavl.config import KubernetesLaunch, ModelSpec, TransformersModel, VllmModel
 from spavl.config.launch import PodConfig
+from spavl.config.root import Config
 from spavl.errors import UserError
 from spavl.pipeline import BY_NAME
 
@@ -35,7 +35,7 @@ def needs(config: Config, stage: str, step: str, group: str | None) -> Needs:
         return Needs(image(launch, name), launch.cpu)
     if BY_NAME[stage].runs_on == "training":
         return Needs(image(launch, "training"), launch.training, runs_model=True)
-    used = list(_models(config, stage, group))
+    used = list(config.section(stage).models_asked(config, group))
     server = _one_server(stage, used)
     runs_model = any(isinstance(spec, TransformersModel) for spec in used)
     pod = launch.inference if used else launch.cpu
@@ -77,24 +77,9 @@ def image(launch: KubernetesLaunch, name: str) -> str:
 
 def _image_names(config: Config, stage: str) -> set[str]:
     found = {"data"}
-    models = list(_models(config, stage, None))
+    models = list(config.section(stage).models_asked(config))
     if BY_NAME[stage].runs_on == "training" or any(isinstance(spec, TransformersModel) for spec in models):
         found.add("training")
     if any(isinstance(spec, VllmModel) for spec in models):
         found.add("vllm")
     return found
-
-
-def _models(config: Config, stage: str, group: str | None) -> Iterator[ModelSpec]:
-    """The models that a group of a stage uses; with no group those of all groups."""
-    section: Any = getattr(config, stage)
-    if stage in ("evaluation", "benchmarks") and config.training.base is not None:
-        yield config.training.base  # base and aligned are loaded in the same way
-    if stage == "questions" and section.generator is not None and group in (None, section.generator.name):
-        yield section.generator
-    if stage == "responses":
-        yield from (spec for spec in section.models if group in (None, spec.name))
-    judge = getattr(section, "judge", None)
-    if stage == "benchmarks" and judge is None:
-        judge = config.evaluation.judge  # the same judge, unless the profile names another
-    yield from (spec for spec in (judge, getattr(section, "second_judge", None)) if spec is not None)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from spavl.config import Config, KubernetesLaunch
+from spavl.config import KubernetesLaunch
+from spavl.config.root import Config
 from spavl.errors import UserError
 from spavl.launch import names
 from spavl.launch.needs import Needs, needs

@@ -35,7 +35,7 @@ PRELOADED = (
     "transformers.models.clip.image_processing_pil_clip", "transformers.models.llama.modeling_llama",
     "transformers.generation.utils", "transformers.trainer", "datasets", "peft", "inspect_ai", "inspect_ai.model._openai_responses",
     "inspect_ai.agent._acp.server",
-    "spavl.run", "duckdb", "spavl.commands.running", "spavl.report.page", "spavl.validation.checking",
+    "spavl.run", "duckdb", "spavl.commands.stepping", "spavl.report.page", "spavl.validation.checking",
 )  # fmt: skip
 
 

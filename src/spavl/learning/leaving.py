@@ -9,7 +9,7 @@ from typing import Any
 
 from spavl.artifacts.store import Store
 from spavl.errors import UserError
-from spavl.records import DatasetRow
+from spavl.stages.dataset.rows import DatasetRow
 
 MANIFEST = "model_manifest.json"
 

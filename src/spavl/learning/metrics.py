@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from spavl.records import TrainingMetric
+from spavl.stages.training.rows import TrainingMetric
 
 _NOT_METRICS = {"step", "epoch"}
 _LAST_OF_WINDOW = {"learning_rate", "grad_norm", "num_tokens"}  # states, not averages

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from spavl.records import DatasetRow
+from spavl.stages.dataset.rows import DatasetRow
 
 
 @dataclass(frozen=True, slots=True)

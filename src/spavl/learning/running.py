@@ -10,7 +10,7 @@ from spavl.learning import trainer
 from spavl.learning.limits import refuse_not_finite
 from spavl.learning.metrics import evaluation_rows, training_rows
 from spavl.learning.objective import Objective
-from spavl.records import TrainingMetric
+from spavl.stages.training.rows import TrainingMetric
 
 
 def train_to_end(running: Any, resume_from: Path | None, log_every_steps: int) -> list[TrainingMetric]:

@@ -15,7 +15,8 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from spavl.config import Config, spavl_home
+from spavl.config import spavl_home
+from spavl.config.root import Config
 from spavl.errors import UserError
 
 

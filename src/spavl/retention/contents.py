@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from spavl.artifacts.engine import small_engine
 from spavl.artifacts.parts import Part, Table, index_path, table_from_json, table_of
-from spavl.artifacts.record import Record, read_record, stage_folder
+from spavl.artifacts.record import Record, read_record, record_path, stage_folder
 from spavl.artifacts.store import Store
-from spavl.plan import Plan, plan_path
+from spavl.plan import Plan, find_plan
 
 
 @dataclass
@@ -38,20 +38,24 @@ class Contents:
         return {path for part in self.parts for path in (part, index_path(part))}
 
 
-def contents_of(store: Store, runs: Iterable[Plan]) -> Contents:
-    """What these runs list together."""
+def together(several: Iterable[Contents]) -> Contents:
+    """What several runs list together."""
     found = Contents()
-    for plan in runs:
-        found.add(contents_of_run(store, plan))
+    for each in several:
+        found.add(each)
     return found
 
 
-def contents_of_run(store: Store, plan: Plan) -> Contents:
-    """What one run lists: in its records, and in the work lists of stages that are not sealed."""
+def contents_of_run(store: Store, plan: Plan, files: Container[str]) -> Contents:
+    """What one run lists: in its records, and in the work lists of stages that are not sealed.
+
+    `files` is a listing of the runs: what it does not show is not asked for, which would be most of what is asked.
+    """
     found = Contents()
     for stage in plan.stages:
-        record = read_record(store, plan.run_id, stage)
-        tables = _tables(record) if record else _of_work_list(store, plan.run_id, stage)
+        is_sealed = record_path(plan.run_id, stage) in files
+        record = read_record(store, plan.run_id, stage) if is_sealed else None
+        tables = _tables(record) if record else _of_work_list(store, plan.run_id, stage, files)
         for table in tables:
             found.parts |= {part.path: part for part in table.files}
             found.num_rows += table.num_rows
@@ -79,7 +83,10 @@ def image_ids(store: Store, tables: Iterable[Table]) -> set[str]:
 
 def runs_holding(store: Store, ids: frozenset[str]) -> frozenset[str]:
     """The runs with any of these images: those that list one in `images`, and those that were made from such a run."""
-    plans = {run: json.loads(store.read(plan_path(run))) for run in store.names("runs")}
+    found = {run: find_plan(store, run) for run in store.names("runs")}
+    plans = {
+        run: plan for run, plan in found.items() if plan is not None
+    }  # others: of a prune that was killed
     holding = set()
     for run in plans:
         record = read_record(store, run, "images")
@@ -88,7 +95,7 @@ def runs_holding(store: Store, ids: frozenset[str]) -> frozenset[str]:
     made_from = {
         run
         for run, plan in plans.items()
-        if any(source["run_id"] in holding for source in plan.get("inputs", {}).values())
+        if any(source["run_id"] in holding for source in plan.inputs.values())
     }
     return frozenset(holding | made_from)
 
@@ -97,9 +104,10 @@ def _tables(record: Record) -> Iterator[Table]:
     return (table_of(record, name) for name in record.tables)
 
 
-def _of_work_list(store: Store, run_id: str, stage: str) -> list[Table]:
+def _of_work_list(store: Store, run_id: str, stage: str, files: Container[str]) -> list[Table]:
+    path = f"{stage_folder(run_id, stage)}/worklist.json"
     try:
-        content = json.loads(store.read(f"{stage_folder(run_id, stage)}/worklist.json"))
-    except FileNotFoundError:
+        content = json.loads(store.read(path)) if path in files else {}
+    except FileNotFoundError:  # removed since
         return []
     return [table_from_json(table) for table in content.get("reused", {}).values()]

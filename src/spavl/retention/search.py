@@ -6,20 +6,22 @@ An image's id is 64 hex digits and stands in every row that came from it, so a s
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spavl.artifacts.engine import Engine, small_engine
-from spavl.artifacts.parts import Part
 from spavl.artifacts.store import Store
+from spavl.sql import literal
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 ID = re.compile(r"^[0-9a-f]{64}$")
 _ANY_ID = "[0-9a-f]{64}"
+_TEXTS = (".json", ".html", ".md", ".csv", ".jsonl")
 _NOT_SEARCHED = ("forgotten/",)  # the list itself
 
 
@@ -33,7 +35,7 @@ class Found:
 
 
 def search(store: Store, image_ids: Collection[str]) -> Iterator[Found]:
-    """Every file with any of the images, by path."""
+    """Every file with any of the images: blobs, then texts, then tables, each by path."""
     wanted = set(image_ids)
     for digest in sorted(wanted & set(store.blob_digests())):
         yield Found(f"blob {digest[:12]}", 1, "image")
@@ -41,13 +43,9 @@ def search(store: Store, image_ids: Collection[str]) -> Iterator[Found]:
         store.blobs.uncommitted()
     ):  # of a writer at work, or left by a killed one: nobody knows what it holds
         yield Found(path, 1, "unknown")
-    with small_engine(store) as engine:
-        engine.view("wanted", _table(wanted))
-        for path in store.walk(""):
-            if path.startswith(_NOT_SEARCHED):
-                continue
-            if num := _num_in(store, engine, path, wanted):
-                yield Found(path, num, "table" if path.endswith(".parquet") else "text")
+    paths = [path for path in store.walk("") if not path.startswith(_NOT_SEARCHED)]
+    yield from _in_texts(store, [path for path in paths if path.endswith(_TEXTS)], wanted)
+    yield from _in_tables(store, [path for path in paths if _is_table(path)], wanted)
 
 
 def _table(wanted: Collection[str]) -> pa.Table:
@@ -56,19 +54,44 @@ def _table(wanted: Collection[str]) -> pa.Table:
     return pa.table({"id": pa.array(sorted(wanted), pa.string())})
 
 
-def _num_in(store: Store, engine: Engine, path: str, wanted: set[str]) -> int:
-    if path.endswith(".parquet") and not path.endswith(".ids.parquet"):
-        return _num_rows(engine, path)
-    if path.endswith((".json", ".html", ".md", ".csv", ".jsonl")):
-        return sum(
-            found in wanted for found in re.findall(_ANY_ID, store.read(path).decode("utf-8", "replace"))
-        )
-    return 0
+def _is_table(path: str) -> bool:
+    return path.endswith(".parquet") and not path.endswith(".ids.parquet")
 
 
-def _num_rows(engine: Engine, path: str) -> int:
-    """Rows in which any text names one of the images."""
-    rows = engine.parts_sql([Part(path, "", 0, 0)])
+def _in_texts(store: Store, paths: list[str], wanted: set[str]) -> Iterator[Found]:
+    for path, content in zip(paths, store.read_many(paths), strict=True):
+        ids = re.findall(_ANY_ID, content.decode("utf-8", "replace"))
+        if num := sum(id in wanted for id in ids):
+            yield Found(path, num, "text")
+
+
+def _in_tables(store: Store, paths: list[str], wanted: set[str]) -> Iterator[Found]:
+    """Each file is read as it is in the store now: a copy of an earlier day proves nothing."""
+    with small_engine(store) as engine, tempfile.TemporaryDirectory(prefix="spavl-search-") as scratch:
+        engine.view("wanted", _table(wanted))
+        for number, path in enumerate(paths):
+            file = store.local_path(path) or store.fetch(path, Path(scratch) / f"{number}.parquet")
+            try:
+                if num := _num_rows(engine, file):
+                    yield Found(path, num, "table")
+            except ValueError:
+                yield Found(path, 1, "unknown")
+            if file.is_relative_to(scratch):
+                file.unlink()
+
+
+def _num_rows(engine: Engine, file: Path) -> int:
+    """Rows in which any text names one of the images; raises ValueError if the file is no table."""
+    import duckdb
+
+    try:
+        rows = f"read_parquet([{literal(str(file))}])"
+        return _num_rows_of(engine, rows)
+    except duckdb.InvalidInputException as error:
+        raise ValueError(f"{file} is no table") from error
+
+
+def _num_rows_of(engine: Engine, rows: str) -> int:
     columns = engine.sql(f"DESCRIBE FROM {rows}").fetchall()
     texts = [f"coalesce(\"{name}\", '')" for name, kind, *_ in columns if kind == "VARCHAR"]
     texts += [

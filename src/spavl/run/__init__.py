@@ -7,7 +7,7 @@ most the chunk it was in.
 
 from spavl.run.prepare import prepare
 from spavl.run.seal import seal
-from spavl.run.stage_run import StageRun, load_stage
+from spavl.run.stage_run import StageRun
 from spavl.run.work import work
 
-__all__ = ["StageRun", "load_stage", "prepare", "seal", "work"]
+__all__ = ["StageRun", "prepare", "seal", "work"]

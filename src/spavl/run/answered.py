@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -128,12 +127,11 @@ def _refuse_missing(run: StageRun, context: RunContext, known: WorkList) -> None
 def _new_rows(run: StageRun, context: RunContext, known: WorkList) -> Iterator[tuple[str, pa.Table]]:
     """(table, rows) of chunk after chunk; parts are read ahead, a few at once."""
     import pyarrow.compute as pc
-    import pyarrow.parquet as pq
 
     listed, again = itertools.tee(_listed(run, context, known))
     contents = run.store.read_many(chunk.path for chunk in again)
     for chunk, content in zip(listed, contents, strict=True):
-        rows, expected = pq.read_table(io.BytesIO(content)), chunk.items
+        rows, expected = work_list.read_part(content), chunk.items
         if not rows["id"].equals(expected["id"]):
             raise UserError(
                 f"{run.store.url_of(chunk.path)} has other rows than its work list names.",

@@ -9,15 +9,16 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spavl import ranks, records
+from spavl import ranks
 from spavl.artifacts import decisions, forgotten
 from spavl.artifacts.parts import table_of
 from spavl.artifacts.record import Record, read_record, read_rows
 from spavl.artifacts.store import Store
-from spavl.config import Config, Section, spavl_home
+from spavl.config import Section, spavl_home
+from spavl.config.root import Config
 from spavl.errors import UserError
-from spavl.pipeline import BY_NAME
 from spavl.plan import Plan
+from spavl.stages import row_type_of
 
 if TYPE_CHECKING:
     from spavl.artifacts.engine import Engine, Relation
@@ -73,9 +74,7 @@ class RunContext:
 
     def rows(self, stage: str) -> list[Any]:
         if stage not in self._rows:
-            self._rows[stage] = read_rows(
-                self.store, self.record(stage), getattr(records, BY_NAME[stage].writes)
-            )
+            self._rows[stage] = read_rows(self.store, self.record(stage), row_type_of(stage))
         return self._rows[stage]
 
     def revision(self, model_name: str) -> str:
@@ -137,7 +136,7 @@ class RunTables:
         )
 
     def open(self, stage: str, name: str = "table", *, view: str | None = None) -> Relation:
-        row_type = getattr(records, BY_NAME[stage].writes) if name == "table" else None
+        row_type = row_type_of(stage) if name == "table" else None
         table = table_of(self._context.record(stage), name)
         return self.engine.view(view or stage, self.engine.relation_of(table, row_type))
 

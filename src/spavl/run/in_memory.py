@@ -6,13 +6,12 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from spavl import records
 from spavl.artifacts.engine import Engine
 from spavl.artifacts.parts import table_of
 from spavl.artifacts.record import Record
-from spavl.pipeline import BY_NAME
 from spavl.records import to_table
-from spavl.stage import Derived, Sealed, StageModule
+from spavl.stage import Derived, Sealed
+from spavl.stages import row_type_of
 
 if TYPE_CHECKING:
     from spavl.artifacts.engine import Relation
@@ -33,7 +32,7 @@ class RowTables:
 
     def open(self, stage: str, name: str = "table", *, view: str | None = None) -> Relation:
         if name == "table":
-            rows = to_table(self._rows_of(stage), getattr(records, BY_NAME[stage].writes))
+            rows = to_table(self._rows_of(stage), row_type_of(stage))
             return self.engine.view(view or stage, rows)
         recorded = table_of(self._record_of(stage), name)
         return self.engine.view(view or stage, self.engine.relation_of(recorded))
@@ -66,14 +65,14 @@ class RowAnswered:
         return self._engine.view(f"answered_{table}", to_table(self.rows(table), self._type))
 
 
-def rows_of(engine: Engine, module: StageModule, sealed: Sealed, answered: RowAnswered) -> Sealed:
+def rows_of(engine: Engine, stage: str, sealed: Sealed, answered: RowAnswered) -> Sealed:
     """The same with row objects, however the stage made its tables."""
     rows = sealed.rows
     if rows is None:
         rows = answered.rows()
     elif hasattr(rows, "create_view"):
         rows = rows.order(sealed.order) if sealed.order else rows
-        rows = list(engine.rows(rows, module.TABLE))
+        rows = list(engine.rows(rows, row_type_of(stage)))
     sides = {
         name: list(engine.rows(side.relation, side.row_type)) if isinstance(side, Derived) else side
         for name, side in sealed.side_tables.items()

@@ -33,6 +33,7 @@ def seal(store: Store, plan: Plan, stage: str) -> Outcome:
     if outcome := run.settled("seal"):
         if record := run.record():
             publish(store, plan, record)
+            _tidy(run)
         return outcome
     with run.working("seal") as (context, held):
         answered = _answered(run, context)
@@ -49,9 +50,14 @@ def seal(store: Store, plan: Plan, stage: str) -> Outcome:
                 next_step="Run the same command again to see its result.",
             )
     publish(store, plan, record)
-    for folder in ("parts", "work", "requests"):
-        store.remove(f"{run.folder}/{folder}")
+    _tidy(run)
     return run.outcome("seal", counts=counts)
+
+
+def _tidy(run: StageRun) -> None:
+    """Remove what only the way to the record needed."""
+    for folder in ("parts", "work", "requests"):
+        run.store.remove(f"{run.folder}/{folder}")
 
 
 def _answered(run: StageRun, context: RunContext) -> AnsweredRows:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spavl import records
 from spavl.artifacts.lease import Lease, lease
 from spavl.artifacts.record import Record, read_record, stage_folder
 from spavl.artifacts.store import Store
@@ -25,13 +23,7 @@ from spavl.records import arrow_schema, stable_hash
 from spavl.run import work_list
 from spavl.run.context import RunContext
 from spavl.stage import StageModule
-
-
-def load_stage(stage: str) -> StageModule:
-    """The stage's module; raises UserError for a word that is not a stage."""
-    if stage not in BY_NAME:
-        raise UserError(f"there is no stage {stage!r}.", next_step=f"Stages are {', '.join(BY_NAME)}.")
-    return importlib.import_module(f"spavl.{stage}.stage")
+from spavl.stages import row_type_of, stage_module
 
 
 @dataclass(frozen=True)
@@ -43,7 +35,7 @@ class StageRun:
     stage: str
 
     def __post_init__(self) -> None:
-        load_stage(self.stage)
+        stage_module(self.stage)
 
     @property
     def info(self) -> StageInfo:
@@ -51,7 +43,7 @@ class StageRun:
 
     @property
     def module(self) -> StageModule:
-        return load_stage(self.stage)
+        return stage_module(self.stage)
 
     @property
     def folder(self) -> str:
@@ -60,12 +52,12 @@ class StageRun:
     @property
     def row_type(self) -> type:
         """Of the stage's table."""
-        return getattr(records, self.info.writes)
+        return row_type_of(self.stage)
 
     @property
     def config(self) -> Any:
         """The stage's section of the config."""
-        return getattr(self.plan.resolved, self.stage)
+        return self.context.section()
 
     @functools.cached_property
     def context(self) -> RunContext:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from spavl import ranks
@@ -93,6 +94,14 @@ def _keep_all_at_once(
     return len(rows)
 
 
+@dataclass
+class _OpenChunk:
+    """A chunk that is being answered."""
+
+    chunk: Chunk
+    rows: dict[str, Any] = field(default_factory=dict)  # so far, by id
+
+
 class _Shard:
     """Feeds chunks to the stage and writes each chunk's part as soon as all of its rows are there."""
 
@@ -101,8 +110,7 @@ class _Shard:
     ) -> None:
         self._run, self._context, self._held = run, context, held
         self._group, self._shard, self._listed = group, shard, listed
-        self._chunk_of: dict[str, Chunk] = {}  # of the chunks in hand, by item
-        self._rows: dict[int, dict[str, Any]] = {}  # of the chunks in hand, by number
+        self._waiting: dict[str, _OpenChunk] = {}  # the chunks in hand, by the items that have no row yet
         self._num_done = 0
 
     def answer(self, finished: frozenset[int]) -> int:
@@ -122,19 +130,17 @@ class _Shard:
 
     def _chunks(self, finished: frozenset[int]) -> Iterator[Chunk]:
         for chunk in self._listed.chunks(finished):
-            self._rows[chunk.number] = {}
-            self._chunk_of |= dict.fromkeys((item.id for item in chunk.items), chunk)
+            self._waiting |= dict.fromkeys((item.id for item in chunk.items), _OpenChunk(chunk))
             yield chunk
 
     def _take(self, row: Any) -> None:
-        chunk = self._chunk_of.get(row.id)
-        if chunk is None or row.id in self._rows[chunk.number]:
+        chunk = self._waiting.pop(row.id, None)
+        if chunk is None:
             return  # one answer per id: the first counts
-        rows = self._rows[chunk.number]
-        rows[row.id] = row
+        chunk.rows[row.id] = row
         self._num_done += 1
-        if len(rows) == len(chunk.items):
-            self._write(chunk, [rows[item.id] for item in chunk.items])
+        if len(chunk.rows) == len(chunk.chunk.items):
+            self._write(chunk.chunk, [chunk.rows[item.id] for item in chunk.chunk.items])
 
     def _write(self, chunk: Chunk, rows: list[Any]) -> None:
         self._held.check()
@@ -142,6 +148,3 @@ class _Shard:
             self._run.plan.run_id, self._run.stage, self._group, self._shard, chunk.number
         )
         work_list.write_part(self._context.store, path, rows, self._run.module.PART)
-        del self._rows[chunk.number]
-        for item in chunk.items:
-            del self._chunk_of[item.id]

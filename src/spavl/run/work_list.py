@@ -10,6 +10,7 @@ killed and started again makes the same parts.
 
 from __future__ import annotations
 
+import io
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FIXED = ("chunk", "id", "table")  # columns of a shard's file; the others are the payload
+BATCH_ROWS = 1024  # of a shard's file in memory at once, and the chunk in hand
 JSON_PAYLOAD = "payload_json"  # the one payload column of a list that was made of WorkItems
 
 
@@ -124,7 +126,7 @@ class ShardFile:
         """The chunks in order, made one by one; those in `leave_out` are passed over."""
         for number, rows in self._tables(None):
             if number not in leave_out:
-                yield Chunk(number, tuple(_items(rows.to_pylist(), self.group)))
+                yield Chunk(number, tuple(_items(rows, self.group)))
 
     def ids(self) -> Iterator[tuple[int, pa.Table]]:
         """Per chunk its number and a table of id and table, in order."""
@@ -132,29 +134,42 @@ class ShardFile:
 
     def _tables(self, columns: list[str] | None) -> Iterator[tuple[int, pa.Table]]:
         import pyarrow as pa
-        import pyarrow.compute as pc
         import pyarrow.parquet as pq
 
-        waiting: list[pa.Table] = []  # slices of one chunk, which may span two batches
+        waiting: list[pa.RecordBatch] = []  # of one chunk, which may span two batches
         number = None
         with pq.ParquetFile(self.path) as file:
-            for batch in file.iter_batches(batch_size=1024, columns=columns):
-                table = pa.Table.from_batches([batch])
-                for chunk in pc.unique(table["chunk"]).to_pylist():
+            for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=columns, use_threads=False):
+                for chunk, rows in _by_chunk(batch):
                     if number is not None and chunk != number:
-                        yield number, pa.concat_tables(waiting)
+                        yield number, pa.Table.from_batches(waiting)
                         waiting = []
                     number = chunk
-                    waiting.append(table.filter(pc.equal(table["chunk"], chunk)))
+                    waiting.append(rows)
         if number is not None:
-            yield number, pa.concat_tables(waiting)
+            yield number, pa.Table.from_batches(waiting)
 
 
-def _items(rows: Sequence[dict[str, Any]], group: str) -> Iterator[WorkItem]:
-    for row in rows:
-        del row["chunk"]
-        id, table = row.pop("id"), row.pop("table")
-        payload = json.loads(row[JSON_PAYLOAD]) if JSON_PAYLOAD in row else row
+def _by_chunk(batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Slices of a batch whose chunks lie one behind the other."""
+    import numpy as np
+
+    numbers = batch["chunk"].to_numpy()
+    starts = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist()]
+    for start, end in zip(starts, [*starts[1:], len(numbers)], strict=True):
+        yield int(numbers[start]), batch.slice(start, end - start)
+
+
+def _items(rows: pa.Table, group: str) -> Iterator[WorkItem]:
+    names = tuple(name for name in rows.column_names if name not in FIXED)
+    columns = [rows[name].to_pylist() for name in names]
+    if names == (JSON_PAYLOAD,):
+        payloads = map(json.loads, columns[0])
+    elif names:
+        payloads = (dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True))
+    else:
+        payloads = ({} for _ in range(rows.num_rows))
+    for id, table, payload in zip(rows["id"].to_pylist(), rows["table"].to_pylist(), payloads, strict=True):
         yield WorkItem(id, group, payload, table)
 
 
@@ -166,7 +181,23 @@ def part_path(run_id: str, stage: str, group: str, shard: int, chunk: int) -> st
 
 
 def write_part(store: Store, path: str, rows: Sequence[Row], row_type: type[Row]) -> None:
-    store.write_table(path, to_table(rows, row_type))
+    import pyarrow.parquet as pq
+
+    buffer = io.BytesIO()
+    # read once, whole, and soon removed: dictionaries and statistics would cost half of the writing and save nothing
+    pq.write_table(
+        to_table(rows, row_type), buffer, compression="zstd", use_dictionary=False, write_statistics=False
+    )
+    store.write(path, buffer.getvalue())
+
+
+def read_part(content: bytes) -> pa.Table:
+    """The rows of a part from its bytes."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(pa.BufferReader(content)) as file:  # pq.read_table looks for a dataset first
+        return file.read(use_threads=False)
 
 
 def part_paths(store: Store, run_id: str, stage: str) -> list[str]:
@@ -177,7 +208,7 @@ def part_paths(store: Store, run_id: str, stage: str) -> list[str]:
 def read_parts(store: Store, run_id: str, stage: str, row_type: type[Row]) -> list[Row]:
     """All rows that shards have written so far, as objects."""
     paths = part_paths(store, run_id, stage)
-    return [row for path in paths for row in from_table(store.read_table(path), row_type)]
+    return [row for content in store.read_many(paths) for row in from_table(read_part(content), row_type)]
 
 
 def finished_chunks(store: Store, run_id: str, stage: str, group: str, shard: int) -> frozenset[int]:

@@ -45,7 +45,7 @@ class CheckedTable:
     ) -> None:
         """Raises ValueError if the columns are not the row type's, KeyError if a count is not given or a measure not declared."""
         self.kinds = known_columns(row_type, stage)
-        self.constants = measure_columns(row_type, measures)  # the same in every row, NaN if missing
+        self.constants = measure_columns(stage, measures)  # the same in every row, NaN if missing
         self._relation = _opened(table, row_type)
         self.num_rows: int = self._query("SELECT count(*) FROM rows").fetchall()[0][0]
         self._expressions = own_columns_sql(row_type)
@@ -84,6 +84,19 @@ class CheckedTable:
         if not known:
             return pd.DataFrame(index=pd.RangeIndex(self.num_rows))
         return self._pandas(self._query(self._select(known, ranked)).to_arrow_table(), named)
+
+    def buckets(
+        self, columns: Iterable[str], num_rows: int, *, by: Sequence[str], ranked: Set[str], named: Set[str]
+    ) -> Iterator[pd.DataFrame]:
+        """The same in pieces of about `num_rows` rows, none of them empty; rows with equal values of the columns `by` are in one piece."""
+        known = [name for name in columns if name in self._expressions]
+        number = -(-self.num_rows // num_rows)
+        bucket = f"hash({', '.join(self._expressions[name] for name in by)}) % {number}"
+        for wanted in range(number):
+            query = f"{self._select(known, ranked)} WHERE {bucket} = {wanted}"
+            frame = self._pandas(self._query(query).to_arrow_table(), named)
+            if len(frame):
+                yield frame
 
     def slices(
         self, columns: Iterable[str], num_rows: int, *, named: Set[str] = frozenset(), with_ids: bool = False

@@ -6,11 +6,10 @@ responses, replies) its length instead. Great Expectations is given nothing else
 
 from __future__ import annotations
 
-from spavl import records
-from spavl.records import arrow_schema
+from spavl.records import OUTCOMES, arrow_schema
+from spavl.stages import measures_of
 from spavl.validation.derivation import derivation_of
 from spavl.validation.lengths import num_chars
-from spavl.validation.measures import measures_of
 
 # Columns whose cells are written by people or models; `<column>_chars` is the stripped length, missing where null.
 CONTENT_COLUMNS = frozenset(
@@ -37,7 +36,7 @@ def known_columns(row_type: type, stage: str) -> dict[str, str]:
             columns[f"{field.name}_chars"] = "number"
         elif not str(field.type).startswith("list"):
             columns[field.name] = "text" if str(field.type) == "string" else "number"
-    made = [*_outcome_flags(row_type), *derivation_of(stage).columns, *measures_of(row_type)]
+    made = [*_outcome_flags(row_type), *derivation_of(stage).columns, *measures_of(stage)]
     return columns | dict.fromkeys(made, "number")
 
 
@@ -61,4 +60,4 @@ def as_number(expression: str) -> str:
 def _outcome_flags(row_type: type) -> dict[str, str]:
     if "outcome" not in row_type.__dataclass_fields__:  # type: ignore[attr-defined]
         return {}
-    return {f"is_{outcome}": f"coalesce(outcome = '{outcome}', false)" for outcome in records.OUTCOMES}
+    return {f"is_{outcome}": f"coalesce(outcome = '{outcome}', false)" for outcome in OUTCOMES}

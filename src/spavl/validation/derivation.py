@@ -1,4 +1,4 @@
-"""Where a stage's derived columns are found: in its own module `spavl.<stage>.derived`, so that a new stage brings its own.
+"""Where a stage's derived columns are found: in its own module `derived`, so that a new stage brings its own.
 
     COLUMNS                 column -> what it says, in words
     sql(counts)             column -> SQL expression over the view `rows`: the stage's table, and `row`, a row's place from 0
@@ -10,9 +10,10 @@ that a mean is over the rows that it makes sense for.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from spavl.stages import optional_module
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,13 +29,7 @@ class Derivation(NamedTuple):
 
 def derivation_of(stage: str) -> Derivation:
     """That of a stage; an empty one if it has no module `derived`, or there is no such stage."""
-    name = f"spavl.{stage}.derived"
-    if not stage.isidentifier():
-        return Derivation()
-    try:
-        module = importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name not in (name, f"spavl.{stage}"):
-            raise
+    module = optional_module(stage, "derived")
+    if module is None:
         return Derivation()
     return Derivation(module.COLUMNS, getattr(module, "sql", None), getattr(module, "derive", None))

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from spavl.errors import UserError
+from spavl.stages import own_suite
 from spavl.validation.suite import join_variant
 
 
@@ -30,10 +31,11 @@ def suites_folder() -> Path:
 def find_suite(stage: str, variant: str | None = None) -> str:
     """The text of a stage's suite, joined with the variant's if `expectations/<variant>/` has one for it.
 
-    Raises UserError if there is no such file or folder, or it is not UTF-8.
+    A stage whose suite is not in `expectations/` may bring one in its own folder. Raises UserError if there is no such file or folder, or it is not UTF-8.
     """
     folder = suites_folder()
-    text = _read(folder / f"{stage}.yaml", stage)
+    path = folder / f"{stage}.yaml"
+    text = (None if path.exists() else own_suite(stage)) or _read(path, stage)
     if variant is None:
         return text
     if not (folder / variant).is_dir():

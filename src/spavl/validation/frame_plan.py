@@ -1,9 +1,10 @@
 """Which expectations look at which frame, so that a check of a large table holds a few columns, or some of the rows, at a time.
 
-Three kinds of expectation need three kinds of frame. What asks only for the least or the greatest of a measure needs one row,
-for a measure is the same in every row. What judges each row by itself sees the rows slice by slice. All others (means,
-numbers of different values, uniqueness) see their columns whole; if an expectation asks only which values are the same, a
-text column with many values comes as numbers, one for each.
+Four kinds of expectation need four kinds of frame. What asks only for the least or the greatest of a measure needs one row,
+for a measure is the same in every row. What judges each row by itself sees the rows slice by slice. What asks which rows have
+the same values sees them bucket by bucket: all rows with one value are in one bucket. All others (means, numbers of different
+values) see their columns whole. If an expectation asks only which values are the same, a text column with many values comes
+as numbers, one for each.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ class Frame:
     columns: dict[str, None] = field(default_factory=dict)  # an ordered set
     ranked: frozenset[str] = frozenset()  # text columns that may come as ranks
     read: set[str] = field(default_factory=set)  # columns whose values an expectation takes one by one
+    compared: tuple[str, ...] = ()  # if rows are compared by these together, they may come bucket by bucket
 
     @property
     def named(self) -> frozenset[str]:
@@ -46,6 +48,7 @@ class FramePlan:
 
     constant: Frame  # one row
     sliced: tuple[Frame, ...]
+    bucketed: tuple[Frame, ...]
     whole: tuple[Frame, ...]
 
 
@@ -59,7 +62,7 @@ def frame_plan(
 
     A frame of whole columns has at most `max_columns`, unless one expectation needs more.
     """
-    constant, ranking, others = Frame(), [], []
+    constant, bucketed, ranking, others = Frame(), [], [], []
     sliced: dict[frozenset[str], Frame] = {}
     for number, expectation in enumerate(expectations):
         kind = EXPECTATION_TYPES[expectation.type]
@@ -70,12 +73,13 @@ def frame_plan(
             # a text is copied whenever a condition picks rows of its frame, so what reads texts looks alone
             texts = long_columns & set(expectation.columns)
             sliced.setdefault(frozenset(texts), Frame()).put(number, expectation)
-        elif kind.compares_values and ranked:  # a frame of its own: every rank is a sort of the whole table
-            ranking.append(Frame(ranked=frozenset(ranked)))
-            ranking[-1].put(number, expectation)
+        elif kind.compares_values and ranked:  # a frame of its own: every rank is a sort of the rows
+            frame = Frame(ranked=frozenset(ranked), compared=expectation.columns if kind.counts_rows else ())
+            frame.put(number, expectation)
+            (bucketed if kind.counts_rows else ranking).append(frame)
         else:
             _first_with_room(others, expectation, max_columns).put(number, expectation)
-    return FramePlan(constant, tuple(sliced.values()), (*others, *ranking))
+    return FramePlan(constant, tuple(sliced.values()), tuple(bucketed), (*others, *ranking))
 
 
 def columns_of(expectation: Expectation) -> tuple[str, ...]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-import os
 from typing import Any
+
+from spavl.validation.gx_import import great_expectations
 
 
 def ephemeral_context() -> Any:
     """A fresh context that sends nothing and prints nothing."""
-    os.environ["GX_ANALYTICS_ENABLED"] = "false"
-    import great_expectations as gx
+    gx = great_expectations()
     from great_expectations.data_context.types.base import DataContextConfig, InMemoryStoreBackendDefaults
 
     logging.getLogger("great_expectations").setLevel(logging.ERROR)
@@ -20,3 +20,9 @@ def ephemeral_context() -> Any:
         progress_bars={"globally": False},
     )
     return gx.get_context(project_config=config, mode="ephemeral")
+
+
+def frame_batches(stage: str) -> Any:
+    """The definition of a batch that is a whole pandas frame, in a context of its own."""
+    asset = ephemeral_context().data_sources.add_pandas("spavl").add_dataframe_asset(stage)
+    return asset.add_batch_definition_whole_dataframe("table")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from spavl.errors import UserError
 from spavl.validation.catalogue import EXPECTATION_TYPES
 from spavl.validation.frame_plan import Frame, frame_plan
-from spavl.validation.gx_context import ephemeral_context
+from spavl.validation.gx_context import frame_batches
+from spavl.validation.gx_import import great_expectations
 from spavl.validation.suite import Expectation, Suite
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 MAX_CELLS = 4_000_000  # of a frame of whole columns, unless one expectation needs more
 SLICE_ROWS, TEXT_SLICE_ROWS = 500_000, 100_000
+BUCKET_ROWS = 2_500_000  # to tell which of them are the same takes some 300 bytes a row
 NUM_ROW_IDS = 20
 # SUMMARY without partial lists: every other result format copies cells into the result and from there into Data Docs
 RESULT_FORMAT = {"result_format": "SUMMARY", "partial_unexpected_count": 0}
@@ -44,6 +46,11 @@ def look(table: CheckedTable, suite: Suite) -> tuple[dict[str, Any], list[Findin
         found.add(plan.constant, _one_row(table, plan.constant))
     for frame in plan.whole:
         found.add(frame, table.frame(frame.columns, ranked=frame.ranked, named=frame.named))
+    for frame in plan.bucketed:
+        for rows in table.buckets(
+            frame.columns, BUCKET_ROWS, by=frame.compared, ranked=frame.ranked, named=frame.named
+        ):
+            found.add(frame, rows)
     for frame in plan.sliced:
         num_rows = SLICE_ROWS if table.long_columns.isdisjoint(frame.columns) else TEXT_SLICE_ROWS
         for rows in table.slices(frame.columns, num_rows, named=frame.named):
@@ -55,7 +62,7 @@ class _Found:
     """The findings so far; of an expectation that saw several slices, one of each."""
 
     def __init__(self, suite: Suite) -> None:
-        self._suite = suite
+        self._suite, self._batches = suite, frame_batches(suite.name)
         self._findings: list[list[Finding]] = [[] for _ in suite.expectations]
         self._validation: dict[str, Any] = {}
 
@@ -63,7 +70,7 @@ class _Found:
         """Have the frame's expectations evaluated on these rows."""
         expectations = [self._suite.expectations[number] for number in frame.numbers]
         suite = gx_suite(self._suite.name, zip(frame.numbers, expectations, strict=True))
-        validator = _validator(rows, self._suite.name, RESULT_FORMAT)
+        validator = _validator(rows, self._batches, RESULT_FORMAT)
         validation = validator.validate_expectation_suite(suite).to_json_dict()
         self._validation = self._validation or validation
         by_number = {
@@ -87,7 +94,7 @@ class _Found:
 
 
 def merged(parts: Sequence[Finding], mostly: float) -> Finding:
-    """The finding on all rows of an expectation that judges each row by itself, from those on slices: counts are added.
+    """The finding on all rows of an expectation that counts rows, from those on slices or buckets: counts are added.
 
     Shares are then computed as Great Expectations 1.24 does; a test holds both side by side.
     """
@@ -145,8 +152,9 @@ def failing_rows(table: CheckedTable, suite: Suite, expectation: Expectation) ->
         return table.ids_of_repeated(expectation.columns, expectation.row_condition, NUM_ROW_IDS)
     columns = dict.fromkeys([*expectation.columns, *expectation.row_condition])
     ids: list[str] = []
+    batches = frame_batches(suite.name)
     for rows in _growing(table.slices(columns, TEXT_SLICE_ROWS, with_ids=True)):
-        validator = _validator(rows, suite.name, _WITH_ROWS)
+        validator = _validator(rows, batches, _WITH_ROWS)
         found = validator.validate_expectation(gx_expectation(expectation, 0))
         ids += [str(entry["row"]) for entry in found.result.get("unexpected_index_list") or []]
         if len(ids) >= NUM_ROW_IDS:
@@ -170,17 +178,16 @@ def _one_row(table: CheckedTable, frame: Frame) -> pd.DataFrame:
     return pd.DataFrame({name: [table.constants[name]] for name in frame.columns})
 
 
-def _validator(frame: pd.DataFrame, stage: str, result_format: Mapping[str, Any]) -> Any:
+def _validator(frame: pd.DataFrame, batches: Any, result_format: Mapping[str, Any]) -> Any:
     """Great Expectations' validator of the frame. A batch would make the same one, and read and hash the frame twice for it."""
     from great_expectations.validator.v1_validator import Validator
 
-    asset = ephemeral_context().data_sources.add_pandas("spavl").add_dataframe_asset(stage)
-    definition = asset.add_batch_definition_whole_dataframe("table")
-    return Validator(definition, result_format, batch_parameters={"dataframe": frame})
+    return Validator(batches, result_format, batch_parameters={"dataframe": frame})
 
 
 def gx_expectation(expectation: Expectation, number: int) -> Any:
     """The Great Expectations object; raises where that library knows no such type or kwarg, instead of dropping it."""
+    great_expectations()
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
     from great_expectations.expectations.row_conditions import Column
 
@@ -204,9 +211,7 @@ def gx_expectation(expectation: Expectation, number: int) -> Any:
 
 def gx_suite(name: str, expectations: Iterable[tuple[int, Expectation]]) -> Any:
     """Numbered expectations as Great Expectations' own suite, with every one in it."""
-    from great_expectations import ExpectationSuite
-
-    return ExpectationSuite(
+    return great_expectations().ExpectationSuite(
         name=name, expectations=[gx_expectation(expectation, number) for number, expectation in expectations]
     )
 

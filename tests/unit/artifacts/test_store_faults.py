@@ -13,9 +13,10 @@ import pytest
 from tests.s3_proxy import S3Proxy
 
 from spavl.artifacts import channel, failure, lease, s3_requests
+from spavl.artifacts.faults import StoreRefused
 from spavl.artifacts.record import read_record
 from spavl.artifacts.store import Store, open_store
-from spavl.errors import TryAgain, UserError
+from spavl.errors import EXIT_USER, TryAgain, UserError
 
 
 def packed(store: Store, content: bytes) -> str:
@@ -77,10 +78,10 @@ NAMES = list(operations(None, None, None))  # type: ignore[arg-type]
 EXPECTED = {
     "SlowDown": (TryAgain, r"does not answer.*(SlowDown|503)"),
     "InternalError": (TryAgain, r"does not answer.*(InternalError|500)"),
-    "AccessDenied": (UserError, "access is denied"),
+    "AccessDenied": (TryAgain, "access is denied"),
     "ExpiredToken": (TryAgain, "the credentials have expired"),
     "InvalidAccessKeyId": (TryAgain, "the credentials have expired or are not valid"),
-    "NoSuchBucket": (UserError, "bucket .* does not exist"),
+    "NoSuchBucket": (StoreRefused, "bucket .* does not exist"),
     "a proxy's 404": (TryAgain, "does not answer"),
     "cut": (TryAgain, "does not answer"),
 }
@@ -185,25 +186,27 @@ def test_an_empty_page_of_another_server_is_no_empty_listing(
             ask("blobs")
 
 
-@pytest.mark.parametrize(
-    ("code", "kind"), [("AccessDenied", UserError), ("InternalError", TryAgain), ("SlowDown", TryAgain)]
-)
+@pytest.mark.parametrize("code", ["AccessDenied", "InternalError", "SlowDown"])
 def test_a_name_that_s3_would_not_delete_is_no_deleted_one(
-    filled: tuple[Store, Filled], proxy: S3Proxy, code: str, kind: type[Exception]
+    filled: tuple[Store, Filled], proxy: S3Proxy, code: str
 ) -> None:
     store = filled[0]
     proxy.fail(prefix_of(store), f"refuses a name: {code}", kinds=("DELETE",))
-    with pytest.raises(kind, match=code):
+    with pytest.raises(TryAgain, match=code):
         store.remove_files(["there"])
     proxy.fail(prefix_of(store), "refuses a name: InternalError", times=2, kinds=("DELETE",))
     store.remove_files(["there"])
     assert not store.exists("there")
 
 
+def test_what_a_store_refuses_is_no_fault_of_one_file_or_run() -> None:
+    assert not issubclass(StoreRefused, UserError | TryAgain) and StoreRefused.exit_code == EXIT_USER
+
+
 def test_a_bucket_that_does_not_exist_has_no_absent_files(s3_url: str) -> None:
     store = open_store("s3://spavl-tests-without-a-bucket/x")
     for ask in (store.exists, store.size, store.read, store.names, store.walk, store.remove):
-        with pytest.raises(UserError, match=r"bucket .* does not exist"):
+        with pytest.raises(StoreRefused, match=r"bucket .* does not exist"):
             ask("absent")
 
 
@@ -213,7 +216,7 @@ def test_a_missing_name_without_the_right_to_list_is_not_allowed_rather_than_abs
     store = filled[0]
     proxy.fail(f"{prefix_of(store)}/absent", "AccessDenied")  # what S3 says without s3:ListBucket
     for ask in (store.exists, store.size, store.read):
-        with pytest.raises(UserError, match="access is denied"):
+        with pytest.raises(TryAgain, match="access is denied"):
             ask("absent")
 
 

@@ -8,7 +8,10 @@ from collections.abc import Sequence
 from spavl.audit import coverage, floods
 from spavl.audit.drift import drift
 from spavl.audit.near_duplicates import duplicate_groups
-from spavl.records import BENIGN, QUESTION_KINDS, Image, Question, Response
+from spavl.records import BENIGN
+from spavl.stages.images.rows import Image
+from spavl.stages.questions.rows import QUESTION_KINDS, Question
+from spavl.stages.responses.rows import Response
 
 
 def image_measures(images: Sequence[Image], former: Sequence[Image] | None, config):

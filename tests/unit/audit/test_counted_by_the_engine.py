@@ -16,8 +16,11 @@ from spavl.audit.image_table import image_measures
 from spavl.audit.question_table import question_measures
 from spavl.audit.response_table import response_measures
 from spavl.audit.texts import Texts, normalised_texts, texts_by
-from spavl.config import Config
-from spavl.records import Image, Question, Response, to_table
+from spavl.config.root import Config
+from spavl.records import to_table
+from spavl.stages.images.rows import Image
+from spavl.stages.questions.rows import Question
+from spavl.stages.responses.rows import Response
 
 FEW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 WORDS = st.sampled_from(

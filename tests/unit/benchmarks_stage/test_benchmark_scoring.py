@@ -2,9 +2,9 @@
 
 import dataclasses
 
-from spavl.benchmarks.reading import SampleResult, from_json, to_json
-from spavl.benchmarks.scoring import in_train, score_runs
-from spavl.records import BenchmarkRun
+from spavl.stages.benchmarks.reading import SampleResult, from_json, to_json
+from spavl.stages.benchmarks.rows import BenchmarkRun
+from spavl.stages.benchmarks.scoring import in_train, score_runs
 
 
 def run(model, hits, *, benchmark="b", family="attack", contents=(), metric="unsafe_rate"):

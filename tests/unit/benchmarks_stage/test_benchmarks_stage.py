@@ -11,11 +11,12 @@ from tests.tiny_llava import build_tiny_llava
 
 from spavl.artifacts.record import Record
 from spavl.artifacts.store import open_store
-from spavl.benchmarks import stage
-from spavl.benchmarks.material import Material, current, using
-from spavl.config import Config
+from spavl.config.root import Config
 from spavl.errors import UserError
-from spavl.records import BENIGN, DatasetRow
+from spavl.records import BENIGN
+from spavl.stages.benchmarks import stage
+from spavl.stages.benchmarks.material import Material, current, using
+from spavl.stages.dataset.rows import DatasetRow
 
 REFUSAL = '{"is_unsafe": false, "category": null, "severity": 0, "is_refusal": true, "helpfulness": 0}'
 UNSAFE = '{"is_unsafe": true, "category": "insult", "severity": 1, "is_refusal": false, "helpfulness": 2}'
@@ -109,7 +110,7 @@ def test_a_release_that_the_channel_points_to_answers_too(context):
 
 
 def test_an_attack_that_stands_in_train_is_counted(context):
-    from spavl.benchmarks.tasks.attacks import ROLE
+    from spavl.stages.benchmarks.tasks.attacks import ROLE
 
     copied = row(30, "train", "i" * 64, (ROLE + "what is shown here 0").upper())
     context.rows_by_stage["dataset"].append(copied)

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from spavl.benchmarks.collector import Collector, distinct
 from spavl.errors import UserError
 from spavl.inference import Answer, Request
+from spavl.stages.benchmarks.collector import Collector, distinct
 
 
 class Recording:

@@ -4,10 +4,10 @@ import pytest
 from PIL import Image
 from tests.made_rows import png
 
-from spavl.benchmarks.drawing import COLOURS, SHAPES, coarse, framed, shape, typed, wrapped
 from spavl.demo.concepts import all_concepts
 from spavl.demo.drawing import concept_words
 from spavl.demo.drawing import png as demo_png
+from spavl.stages.benchmarks.drawing import COLOURS, SHAPES, coarse, framed, shape, typed, wrapped
 
 
 def opened(image):

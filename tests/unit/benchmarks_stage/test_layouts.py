@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 from tests.made_rows import png
 
-from spavl.benchmarks import layouts
 from spavl.errors import UserError
+from spavl.stages.benchmarks import layouts
 
 FIGSTEP = Path(__file__).resolve().parents[4] / "shared" / "data" / "figstep-tiny"
 PLACEHOLDER = "What is the placeholder activity?"

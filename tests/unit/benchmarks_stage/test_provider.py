@@ -14,10 +14,18 @@ from inspect_ai.model import (
 )
 from tests.made_rows import png
 
-from spavl.benchmarks.collector import Collector
-from spavl.benchmarks.provider import FACTS, NotAsked, data_uri, image_bytes, opened_as, request_of, sampled
 from spavl.config import FakeModel
 from spavl.inference import Sampling, open_model
+from spavl.stages.benchmarks.collector import Collector
+from spavl.stages.benchmarks.provider import (
+    FACTS,
+    NotAsked,
+    data_uri,
+    image_bytes,
+    opened_as,
+    request_of,
+    sampled,
+)
 
 
 def shown(text, *images):

@@ -5,9 +5,10 @@ import json
 
 import pytest
 
-from spavl.benchmarks import resolving
-from spavl.config import BenchmarkTask, Config
+from spavl.config.root import Config
 from spavl.errors import UserError
+from spavl.stages.benchmarks import resolving
+from spavl.stages.benchmarks.config import BenchmarkTask
 
 FILE = """
 from inspect_ai import Task, task

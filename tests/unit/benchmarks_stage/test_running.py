@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from spavl.artifacts.store import open_store
-from spavl.benchmarks.collector import Collector
-from spavl.benchmarks.reading import results_of, uses_model
 from spavl.errors import TryAgain
 from spavl.inference import Answer, Sampling
+from spavl.stages.benchmarks.collector import Collector
+from spavl.stages.benchmarks.reading import results_of, uses_model
 
 LOG, PARTS = "runs/r/benchmarks/logs/b--base.eval", "runs/r/benchmarks/parts/batches/x"
 
@@ -52,7 +52,7 @@ def task_of(num_samples, solver=None):
 
 
 def run(tmp_path, model, num_samples=10, **task):
-    from spavl.benchmarks.running import Bench, run_task
+    from spavl.stages.benchmarks.running import Bench, run_task
 
     store = open_store(f"file://{tmp_path / 'store'}")
     scratch = tmp_path / "scratch"
@@ -112,9 +112,9 @@ PROGRAM = """
 import sys, json
 from pathlib import Path
 from spavl.artifacts.store import open_store
-from spavl.benchmarks.collector import Collector
-from spavl.benchmarks.reading import results_of, to_json
-from spavl.benchmarks.running import Bench, run_task
+from spavl.stages.benchmarks.collector import Collector
+from spavl.stages.benchmarks.reading import results_of, to_json
+from spavl.stages.benchmarks.running import Bench, run_task
 from spavl.config import FakeModel
 from spavl.inference import Sampling, open_model
 from tests.unit.benchmarks_stage.test_running import LOG, PARTS, task_of

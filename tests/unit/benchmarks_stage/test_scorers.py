@@ -2,8 +2,8 @@ import math
 
 import pytest
 
-from spavl.benchmarks.tasks.scorers import BENIGN_METRICS, HARM_METRICS, last_letter, named, values_of
 from spavl.judging import Verdict
+from spavl.stages.benchmarks.tasks.scorers import BENIGN_METRICS, HARM_METRICS, last_letter, named, values_of
 
 
 def verdict(**labels):

@@ -1,6 +1,6 @@
 import math
 
-from spavl.benchmarks.wording import bound_words, normalised, text_hash
+from spavl.stages.benchmarks.wording import bound_words, normalised, text_hash
 
 
 def test_case_blanks_and_punctuation_do_not_hide_a_copied_text():

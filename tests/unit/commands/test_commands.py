@@ -67,6 +67,29 @@ def test_rolling_back_twice_goes_back_twice_and_history_stays(capsys, store: Sto
     assert "→ 5" in call(capsys, "releases")[1]
 
 
+def test_a_named_rollback_moves_the_channel_once(capsys, store: Store) -> None:
+    for number, run_id in enumerate(["20260101-aaaaaaaaaa", "20260102-bbbbbbbbbb", "20260103-cccccccccc"], 1):
+        publish(store, number, run_id)
+    for verdict in ("done", "already done"):
+        outcome, _ = call(capsys, "rollback", "--reason", "drill", "--name", "monday")
+        assert (outcome.verdict, outcome.run_id) == (verdict, "20260102-bbbbbbbbbb")
+    assert (
+        call(capsys, "rollback", "--reason", "drill", "--name", "tuesday")[0].run_id == "20260101-aaaaaaaaaa"
+    )
+    assert call(capsys, "rollback", "--reason", "drill", "--name", "monday")[0].verdict == "already done"
+    assert call(capsys, "rollback", "--reason", "drill", "--to", "1")[0].verdict == "already done"
+    assert channel.head_number(store, "stable") == 5
+
+
+def test_prune_goes_on_where_a_killed_one_has_stopped(capsys, tmp_path: Path, store: Store) -> None:
+    store.write("runs/20260101-aaaaaaaaaa/images/left.parquet", b"of a run whose plan is gone")
+    store.write(
+        "forgotten/000001.json", b'{"image_ids": ["' + b"0" * 64 + b'"], "by": "a", "reason": "b", "at": ""}'
+    )
+    assert call(capsys, "prune", "--forgotten", "--yes")[0].counts["runs"] == 1
+    assert store.names("runs") == []
+
+
 def test_rolling_back_to_an_entry_that_is_not_there_names_the_range(capsys, store: Store) -> None:
     publish(store, 1, "20260101-aaaaaaaaaa")
     outcome, _ = call(capsys, "rollback", "--reason", "drill", "--to", "7", expect=2)

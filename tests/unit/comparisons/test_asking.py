@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spavl.comparisons.asking import comparison_request, prompt_hash, reading_of, template
 from spavl.inference import Answer, Sampling
-from spavl.records import AXES
+from spavl.stages.comparisons.asking import comparison_request, prompt_hash, reading_of, template
+from spavl.stages.comparisons.rows import AXES
 
 PAIR = ("answer of a", "answer of b")
 

@@ -8,13 +8,14 @@ from hypothesis import strategies as st
 from tests.made_rows import question, response
 from tests.made_tables import made_tables
 
-from spavl.comparisons.asking import prompt_hash
-from spavl.comparisons.listing import gold_table, items
 from spavl.config import FakeModel
 from spavl.inference import Sampling
 from spavl.judging.asker import Asker
 from spavl.judging.on_trial import Askings
-from spavl.records import AXES, ORDERS, GoldPair, stable_hash
+from spavl.records import stable_hash
+from spavl.stages.comparisons.asking import prompt_hash
+from spavl.stages.comparisons.listing import gold_table, items
+from spavl.stages.comparisons.rows import AXES, ORDERS, GoldPair
 
 ASKER = Asker(FakeModel(kind="fake", name="judge"), "rev", Sampling(max_tokens=99))
 QUESTIONS = [question("q1", "i0"), question("q0", "i1"), question("q2", "i0")]

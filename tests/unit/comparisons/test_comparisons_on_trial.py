@@ -8,11 +8,11 @@ from tests.made_rows import judgement, png, response
 from tests.stage_context import FakeContext, chunks_of, items_of, run_stage
 
 from spavl.artifacts.store import open_store
-from spavl.comparisons import stage
-from spavl.config import Config
+from spavl.config.root import Config
+from spavl.judging.measures import GOLD_PAIR_MEASURES
 from spavl.judging.pair_trial import pair_measures
-from spavl.records import ComparisonTrial
-from spavl.validation.measures import GOLD_PAIR_MEASURES
+from spavl.stages.comparisons import stage
+from spavl.stages.comparisons.rows import ComparisonTrial
 
 NUM_ASKINGS = 2 * 20 * 2  # axes, pairs of each, orders
 

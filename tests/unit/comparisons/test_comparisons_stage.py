@@ -6,9 +6,10 @@ from tests.made_rows import image, judgement, png, question, response
 from tests.stage_context import FakeAnswered, FakeContext, chunks_of, items_of, run_stage, work_rows
 
 from spavl.artifacts.store import open_store
-from spavl.comparisons import stage
-from spavl.config import Config
+from spavl.config.root import Config
 from spavl.errors import UserError
+from spavl.stages.comparisons import stage
+from spavl.stages.comparisons.rows import Comparison
 
 MODELS = ("bold", "frank", "timid")
 NUM_UNSAFE = {"bold": 3, "frank": 2, "timid": 0}  # of 4 harm prompts
@@ -93,7 +94,7 @@ def test_a_reused_row_carries_tonights_groups(tmp_path):
     stage.prepare(tonight)
     groups = {"frank": 0, "bold": 1, "timid": 3}
     sealed = stage.seal(tonight, FakeAnswered(tonight.tables, rows, stage.PART)).rows
-    found = {row.id: row for row in tonight.tables.rows(sealed, stage.TABLE)}
+    found = {row.id: row for row in tonight.tables.rows(sealed, Comparison)}
     assert found == {
         row.id: dataclasses.replace(row, group_a=groups[row.model_a], group_b=groups[row.model_b])
         for row in rows["table"]

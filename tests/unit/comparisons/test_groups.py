@@ -4,8 +4,8 @@ from hypothesis import strategies as st
 from tests.made_rows import judgement, question, response
 from tests.made_tables import made_tables
 
-from spavl.comparisons.groups import SafeRate, safe_rates, safety_groups
 from spavl.errors import UserError
+from spavl.stages.comparisons.groups import SafeRate, safe_rates, safety_groups
 
 
 def test_safe_rate_counts_image_mode_judgements_of_harm_prompts_only():

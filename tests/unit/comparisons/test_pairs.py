@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from tests.made_rows import question, response
 from tests.made_tables import made_tables
 
-from spavl.comparisons import pairs
-from spavl.comparisons.pairs import WHITE_SPACE, choose_pairs, num_identical
 from spavl.records import stable_hash
+from spavl.stages.comparisons import pairs
+from spavl.stages.comparisons.pairs import WHITE_SPACE, choose_pairs, num_identical
 
 GROUPS = {"m0": 0, "m1": 1, "m2": 2, "twin": 2}
 

@@ -14,12 +14,13 @@ from spavl.artifacts.store import open_store
 from spavl.audit.drift import drift
 from spavl.audit.floods import commonest_share, normalised
 from spavl.audit.paraphrases import held_back
-from spavl.config import Config
-from spavl.dataset.card import class_counts
-from spavl.dataset.measuring import described, measures_of
-from spavl.dataset.rows import ORDER, counts_of, make_rows
-from spavl.dataset.splitting import ImageSplit
-from spavl.records import SPLITS, DatasetRow, to_table
+from spavl.config.root import Config
+from spavl.records import to_table
+from spavl.stages.dataset.card import class_counts
+from spavl.stages.dataset.making_rows import ORDER, counts_of, make_rows
+from spavl.stages.dataset.measuring import described, measures_of
+from spavl.stages.dataset.rows import SPLITS, DatasetRow
+from spavl.stages.dataset.splitting import ImageSplit
 
 KINDS = ("easy_question", "hard_statement", "benign_control")
 texts = st.sampled_from(["What is red?", "what is RED", "héé 🙂", "Another one entirely, please.", ""])

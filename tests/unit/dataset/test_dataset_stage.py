@@ -9,13 +9,13 @@ from tests.made_rows import image, png, preference, question
 from tests.stage_context import FakeContext, former_record, run_stage
 
 from spavl.artifacts.store import open_store
-from spavl.config import Config
-from spavl.dataset import stage
-from spavl.dataset.part_files import ROWS_PER_GROUP
-from spavl.dataset.published import PREFIXES
-from spavl.dataset.splitting import ImageSplit
+from spavl.config.root import Config
 from spavl.errors import UserError
-from spavl.records import SPLITS
+from spavl.stages.dataset import stage
+from spavl.stages.dataset.part_files import ROWS_PER_GROUP
+from spavl.stages.dataset.published import PREFIXES
+from spavl.stages.dataset.rows import SPLITS
+from spavl.stages.dataset.splitting import ImageSplit
 
 TEXT = "only the data files may hold this text"
 
@@ -291,7 +291,7 @@ def drawn_context(tmp_path, **section):
     from spavl.audit.thumbnails import thumbnails
     from spavl.demo.concepts import all_concepts
     from spavl.demo.drawing import draw
-    from spavl.records import Thumbnail
+    from spavl.stages.images.rows import Thumbnail
 
     ctx = context(tmp_path, **section)
     images = ctx.rows("images")

@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.made_rows import image
 
-from spavl.config import DatasetConfig
-from spavl.dataset.splitting import split_images
 from spavl.errors import UserError
+from spavl.stages.dataset.config import DatasetConfig
+from spavl.stages.dataset.splitting import split_images
 
 
 def config(**more):

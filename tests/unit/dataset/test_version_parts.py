@@ -8,8 +8,8 @@ from tests.made_rows import preference
 from tests.stage_context import run_stage
 from tests.unit.dataset.test_dataset_stage import context, sealed_record
 
-from spavl.dataset import stage
-from spavl.dataset.version_parts import MAX_SMALL_PARTS, PART_ROWS, VersionPart, kept_parts
+from spavl.stages.dataset import stage
+from spavl.stages.dataset.version_parts import MAX_SMALL_PARTS, PART_ROWS, VersionPart, kept_parts
 
 
 def next_night(tmp_path, first_context, first, **more):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from spavl.demo.concepts import COLOURS, SHAPES, all_concepts, benign_concepts, harm_concepts
 from spavl.demo.grammar import MARK, answer, question
 from spavl.demo.reading import helpfulness, read_answer
-from spavl.records import QUESTION_KINDS
+from spavl.stages.questions.rows import QUESTION_KINDS
 
 RED_CIRCLE = all_concepts()[0]
 

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from spavl.artifacts.store import open_store
-from spavl.config import Config
+from spavl.config.root import Config
 from spavl.demo import night as nights
 from spavl.demo.following import Screen
 from spavl.demo.standalone import Airflow

@@ -8,10 +8,10 @@ from tests.rows import good_rows
 from tests.unit.report import made_runs
 
 from spavl.artifacts.store import open_store
-from spavl.config import Config
+from spavl.config.root import Config
 from spavl.demo.deciding import gold_line, grounding_lines
 from spavl.demo.summary import ALIGN, rate_lines, summarise, verdict_lines
-from spavl.records import Score
+from spavl.stages.evaluation.rows import Score
 
 CONFIG = Config(profile="demo")
 RUN = made_runs.ALIGN_RUN

@@ -10,9 +10,10 @@ from rich.console import Console
 from spavl.artifacts import channel
 from spavl.artifacts.record import Record, record_path
 from spavl.artifacts.store import open_store
-from spavl.config import Config
+from spavl.config.root import Config
 from spavl.demo.summary import ALIGN, REFRESH, rate_lines, reuse_line, summarise, verdict_lines
-from spavl.records import Score, to_table
+from spavl.records import to_table
+from spavl.stages.evaluation.rows import Score
 
 REFRESH_RUN, ALIGN_RUN = "20261123-aaaaaaaaaa", "20261123-bbbbbbbbbb"
 RUNS = {REFRESH: REFRESH_RUN, ALIGN: ALIGN_RUN}

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from spavl.config import Config
+from spavl.config.root import Config
 from spavl.drill.catalogue import catalogue, chosen
 from spavl.drill.changes import Model, Setting, Weights, first_stage, overrides
 from spavl.drill.honest import honest_poison

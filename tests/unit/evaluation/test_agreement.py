@@ -1,7 +1,7 @@
 import pytest
 from tests.made_answers import GARBAGE, REFUSAL, UNSAFE, answer, second
 
-from spavl.evaluation.agreement import agreement_measures, disagreement_by_leaf
+from spavl.stages.evaluation.agreement import agreement_measures, disagreement_by_leaf
 
 
 def test_one_judge_alone_has_no_agreement():

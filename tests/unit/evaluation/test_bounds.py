@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spavl.evaluation.bounds import change_bounds, difference_bounds, rate_bounds
+from spavl.stages.evaluation.bounds import change_bounds, difference_bounds, rate_bounds
 from spavl.statistics import change_interval, rate_interval
 
 NAN = float("nan")

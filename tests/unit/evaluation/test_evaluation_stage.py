@@ -9,14 +9,15 @@ from tests.stage_context import FakeContext, work_rows
 
 from spavl.artifacts.record import Record
 from spavl.artifacts.store import open_store
-from spavl.config import Config
+from spavl.config.root import Config
 from spavl.errors import UserError
-from spavl.evaluation import stage
-from spavl.evaluation.answering import judged_answers
-from spavl.evaluation.askings import Asking, Terms, answer_id, twins
 from spavl.inference import Answer, open_model
 from spavl.judging.gold import keep_gold
-from spavl.records import DatasetRow, GoldItem, Score
+from spavl.stages.dataset.rows import DatasetRow
+from spavl.stages.evaluation import stage
+from spavl.stages.evaluation.answering import judged_answers
+from spavl.stages.evaluation.askings import Asking, Terms, answer_id, twins
+from spavl.stages.judgements.rows import GoldItem
 from spavl.validation.measures import measure_columns
 
 REFUSAL = '{"is_unsafe": false, "category": null, "severity": 0, "is_refusal": true, "helpfulness": 0}'
@@ -287,7 +288,7 @@ def test_a_real_model_and_its_changed_copy_are_answered_judged_and_scored(tmp_pa
     assert any(score.id == "grounding/greedy/aligned/all/grounding_score" for score in sealed.rows)
     assert sealed.measures["decision_number"] == 1 and sealed.measures["num_missing_comparisons"] == 0
     assert 0 <= sealed.measures["text_rule_balanced_accuracy"] <= 1
-    assert measure_columns(Score, sealed.measures)  # every measure is declared
+    assert measure_columns("evaluation", sealed.measures)  # every measure is declared
     assert json.dumps(sealed.details)
 
 
@@ -427,7 +428,7 @@ def test_the_trial_says_how_often_the_judge_was_right_and_corrects_the_rates(tmp
     assert measures["aligned_unsafe_rate_corrected"] == 0
     assert 0 < measures["aligned_unsafe_rate_corrected__high"] <= 1
     assert not any(score.model == "gold" or score.benchmark == "gold" for score in sealed.rows)
-    assert measure_columns(Score, measures)
+    assert measure_columns("evaluation", measures)
 
 
 def test_a_judge_that_calls_everything_safe_fails_its_trial(tmp_path):

@@ -1,7 +1,7 @@
 import pytest
 from tests.made_answers import GARBAGE, HELP, REFUSAL, UNSAFE, answer
 
-from spavl.evaluation.grounding import grounding_scores
+from spavl.stages.evaluation.grounding import grounding_scores
 
 HARM, BENIGN = "held_out_harm", "held_out_benign"
 

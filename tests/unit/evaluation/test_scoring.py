@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.made_answers import GARBAGE, HELP, REFUSAL, SECOND, UNSAFE, answer, second
 
-from spavl.evaluation.scoring import score_answers, worst_slices
+from spavl.stages.evaluation.scoring import score_answers, worst_slices
 from spavl.statistics import rate_interval
 
 ALPHA = 0.03

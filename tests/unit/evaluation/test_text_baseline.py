@@ -2,7 +2,7 @@ import pytest
 from tests.made_answers import HELP, REFUSAL, UNSAFE, answer
 from tests.unit.evaluation.test_evaluation_stage import prompt
 
-from spavl.evaluation.text_baseline import text_measures, text_rule
+from spavl.stages.evaluation.text_baseline import text_measures, text_rule
 
 
 def worded(number, text, split="train", *, is_benign=False):

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 from tests.unit.images.picture_files import animated, encoded, png_header_of, webp_header_of
 
-from spavl.images.decoding import decode, sniff
-from spavl.images.quarantine import Rejected
+from spavl.stages.images.decoding import decode, sniff
+from spavl.stages.images.quarantine import Rejected
 
 PNG = encoded()
 PROGRESSIVE = encoded(0, "JPEG", progressive=True)

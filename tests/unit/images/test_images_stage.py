@@ -11,10 +11,10 @@ from tests.stage_context import FakeContext, chunks_of, run_stage, work_rows
 from tests.unit.images.picture_files import encoded
 
 from spavl.artifacts.store import open_store
-from spavl.config import Config
+from spavl.config.root import Config
 from spavl.errors import UserError
-from spavl.images import QUARANTINE_REASONS, stage
 from spavl.profiles import load_config
+from spavl.stages.images import QUARANTINE_REASONS, stage
 
 FIGSTEP = Path(__file__).parents[4] / "shared" / "data" / "figstep-tiny"
 

@@ -11,8 +11,9 @@ from tests.made_rows import image as made_image
 
 from spavl.artifacts.engine import Engine
 from spavl.artifacts.store import open_store
-from spavl.images.sorting_out import counts_of, sort_out
-from spavl.records import Image, ImageCandidate, Quarantined, Thumbnail, to_table
+from spavl.records import to_table
+from spavl.stages.images.rows import Image, ImageCandidate, Quarantined, Thumbnail
+from spavl.stages.images.sorting_out import counts_of, sort_out
 
 NAMES = st.text(
     'a\u00e9\uffff\U0001f600\0"\\n ', max_size=2

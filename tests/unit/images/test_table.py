@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spavl.config import Columns
 from spavl.errors import UserError
-from spavl.images.table import check_columns, fill_template, parse_table
+from spavl.stages.images.config import Columns
+from spavl.stages.images.table import check_columns, fill_template, parse_table
 
 
 def test_rows_are_read_by_header_with_bom_blank_lines_and_quotes():

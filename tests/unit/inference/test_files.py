@@ -14,12 +14,13 @@ from tests.tiny_llava import build_tiny_llava
 from tests.toy_pairs import toy_pairs
 
 from spavl.artifacts.store import open_store
-from spavl.config import TrainingConfig, TransformersModel
+from spavl.config import TransformersModel
 from spavl.errors import UserError
 from spavl.inference import Request, Sampling, open_model, resolve_revision
 from spavl.inference.files import allowed_by
 from spavl.learning.base_model import base_folder, load_model
 from spavl.learning.trainer import Hooks
+from spavl.stages.training.config import TrainingConfig
 
 PICKLE, CODE = "pytorch_model.bin", "modeling_own.py"
 # a model that transformers does not know, whose code leaves a trace where it runs
@@ -232,8 +233,8 @@ def test_what_is_trained_from_a_model_with_code_has_the_code_beside_it(
 
 def aligned(spec: TransformersModel, folder: Path) -> Path:
     """One step of DPO."""
-    from spavl.training.dpo import train_dpo
-    from spavl.training.made import Source
+    from spavl.stages.training.dpo import train_dpo
+    from spavl.stages.training.made import Source
 
     settings = TrainingConfig(base=spec, num_epochs=1, global_batch_size=2, warmup_steps=0)
     source = Source(

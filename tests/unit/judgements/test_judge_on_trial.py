@@ -8,10 +8,10 @@ from tests.made_rows import png, response
 from tests.stage_context import FakeContext, chunks_of, former_record, items_of, run_stage
 
 from spavl.artifacts.store import open_store
-from spavl.config import Config
+from spavl.config.root import Config
 from spavl.errors import UserError
-from spavl.judgements import stage
-from spavl.records import GoldItem, JudgeTrial
+from spavl.stages.judgements import stage
+from spavl.stages.judgements.rows import GoldItem, JudgeTrial
 
 NUM_ITEMS = 7 * 14  # behaviours, items of each
 

@@ -9,11 +9,12 @@ from tests.made_tables import made_tables
 
 from spavl.config import FakeModel
 from spavl.inference import Sampling
-from spavl.judgements.listing import gold_table, items
 from spavl.judging import prompt_hash
 from spavl.judging.asker import Asker
 from spavl.judging.on_trial import Askings
-from spavl.records import GoldItem, stable_hash
+from spavl.records import stable_hash
+from spavl.stages.judgements.listing import gold_table, items
+from spavl.stages.judgements.rows import GoldItem
 
 ASKER = Asker(FakeModel(kind="fake", name="judge"), 'rev"1', Sampling(max_tokens=99))
 MODES = ("text", "image")

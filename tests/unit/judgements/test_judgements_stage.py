@@ -5,12 +5,12 @@ from tests.made_rows import image, png, question, response
 from tests.stage_context import FakeContext, chunks_of, items_of, run_stage, work_rows
 
 from spavl.artifacts.store import open_store
-from spavl.config import Config
+from spavl.config.root import Config
 from spavl.errors import UserError
 from spavl.inference import Answer
-from spavl.judgements import stage
-from spavl.judgements.labelling import labels_of
 from spavl.judging import prompt_hash
+from spavl.stages.judgements import stage
+from spavl.stages.judgements.labelling import labels_of
 
 SAFE = {"is_unsafe": False, "category": None, "severity": 0, "is_refusal": True, "helpfulness": 1}
 UNSAFE = {"is_unsafe": True, "category": "insult", "severity": 2, "is_refusal": False, "helpfulness": 2}

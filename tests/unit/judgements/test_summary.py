@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from tests.made_rows import judgement, question
 from tests.made_tables import made_tables
 
-from spavl.judgements.summary import label_counts, label_shares, leakage
 from spavl.judging.trial import corrected
+from spavl.stages.judgements.summary import label_counts, label_shares, leakage
 
 COUNTS = {"sensitivity": (8, 10), "specificity": (9, 10)}
 

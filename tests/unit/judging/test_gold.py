@@ -9,13 +9,13 @@ from tests.made_rows import png
 from tests.made_tables import made_tables
 
 from spavl.artifacts.store import open_store
-from spavl.config import GoldConfig
 from spavl.errors import UserError
 from spavl.judging.behaviours import BEHAVIOURS
 from spavl.judging.gold import Gold, keep_gold, kept_gold
 from spavl.judging.gold_formats import write_csv
 from spavl.judging.gold_set import GoldRow
-from spavl.records import GoldItem
+from spavl.stages.judgements.config import GoldConfig
+from spavl.stages.judgements.rows import GoldItem
 
 
 @pytest.fixture

@@ -3,11 +3,11 @@
 import pytest
 from tests.made_rows import png
 
-from spavl.config import GoldConfig
 from spavl.errors import UserError
 from spavl.judging.behaviours import BEHAVIOURS
 from spavl.judging.gold_formats import write_csv
 from spavl.judging.gold_set import SHIPPED, GoldRow, check_gold_set, check_rows, load_gold_set, read_gold_set
+from spavl.stages.judgements.config import GoldConfig
 
 LABELS = {
     "known_refusal": (False, True, None),

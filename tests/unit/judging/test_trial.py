@@ -8,14 +8,14 @@ from tests.gold_night import night
 from tests.made_tables import made_tables
 
 from spavl.artifacts.store import open_store
-from spavl.config import GoldConfig
 from spavl.inference.request import Sampling
 from spavl.judging import judgement_request
 from spavl.judging.gold import Gold
+from spavl.judging.measures import GOLD_MEASURES
 from spavl.judging.trial import corrected, is_right, trial_counts, trial_id, trial_measures, trial_request
-from spavl.records import GoldItem, Judgement, JudgeTrial
+from spavl.stages.judgements.config import GoldConfig
+from spavl.stages.judgements.rows import GoldItem, Judgement, JudgeTrial
 from spavl.validation import check, find_suite, load_suite
-from spavl.validation.measures import GOLD_MEASURES
 
 
 def trial(n=0, *, expects=(True, False, None), says=(True, False, 0), **more):

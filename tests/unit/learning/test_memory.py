@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from spavl.config import RewardConfig, TrainingConfig
 from spavl.errors import UserError
 from spavl.learning.memory import out_of_memory_explained
+from spavl.stages.reward.config import RewardConfig
+from spavl.stages.training.config import TrainingConfig
 
 
 def explained(**settings: Any) -> UserError:

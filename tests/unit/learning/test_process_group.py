@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from spavl.config import TrainingConfig
 from spavl.errors import UserError
 from spavl.learning import process_group
 from spavl.learning.trainer import trainer_arguments
+from spavl.stages.training.config import TrainingConfig
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,6 @@ import torch
 from tests.tiny_llava import build_tiny_llava
 from tests.toy_pairs import toy_pairs
 
-from spavl.config import TrainingConfig
 from spavl.learning import base_model, encoding, trainer
 from spavl.learning.pair_steps import Course, PairSteps
 from spavl.learning.pictures import Pictures
@@ -22,6 +21,7 @@ from spavl.learning.reward_model import (
     save_reward_model,
 )
 from spavl.learning.reward_objective import RewardObjective
+from spavl.stages.training.config import TrainingConfig
 
 OUTPUTS = ("reward", "cost")
 HOOKS = trainer.Hooks(lambda *_: None, lambda *_: None, lambda: False)

@@ -1,7 +1,7 @@
 import math
 
 from spavl.learning.metrics import evaluation_rows, first_not_finite, training_rows
-from spavl.records import TrainingMetric
+from spavl.stages.training.rows import TrainingMetric
 
 
 def entry(step, loss, **more):

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from spavl.records import AXES, ORDERS, Comparison, Judgement, Preference, Question, Response, stable_hash
+from spavl.records import stable_hash
+from spavl.stages.comparisons.rows import AXES, ORDERS, Comparison
+from spavl.stages.judgements.rows import Judgement
+from spavl.stages.preferences.rows import Preference
+from spavl.stages.questions.rows import Question
+from spavl.stages.responses.rows import Response
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from tests.made_rows import askings, image, judgement, question, response
 from tests.stage_context import FakeContext
 
 from spavl.artifacts.store import open_store
-from spavl.config import Config
-from spavl.preferences.pairing import open_pairs
-from spavl.records import Comparison
+from spavl.config.root import Config
+from spavl.stages.comparisons.rows import Comparison
+from spavl.stages.preferences.pairing import open_pairs
 
 Rows = dict[str, list[Any]]
 

@@ -6,7 +6,7 @@ from tests.made_rows import image, judgement, question, response
 from tests.unit.preferences.made_nights import Label, Pair, night, opened
 
 from spavl.audit.excess import mostly
-from spavl.preferences import counting
+from spavl.stages.preferences import counting
 
 UNSAFE, SAFE = Label(is_unsafe=True, helpfulness=3), Label(is_refusal=True, helpfulness=0)
 

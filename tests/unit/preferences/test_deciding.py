@@ -10,9 +10,10 @@ from tests.made_rows import askings
 
 from spavl.artifacts.engine import Engine
 from spavl.artifacts.store import open_store
-from spavl.preferences.deciding import askings_sql, decisions_sql, verdicts_sql
-from spavl.records import Comparison, to_table
+from spavl.records import to_table
 from spavl.sql import literal
+from spavl.stages.comparisons.rows import Comparison
+from spavl.stages.preferences.deciding import askings_sql, decisions_sql, verdicts_sql
 
 Decision = namedtuple("Decision", "winner decided_by dropped margin agreement leaning")
 

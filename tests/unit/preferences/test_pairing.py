@@ -9,7 +9,7 @@ from tests.stage_context import run_stage
 from tests.unit.preferences.by_hand import decide, preference
 from tests.unit.preferences.made_nights import Label, Pair, context, night
 
-from spavl.preferences import pairing, stage
+from spavl.stages.preferences import pairing, stage
 
 labels = st.none() | st.builds(Label, st.booleans(), st.booleans(), st.integers(0, 3))
 pairs = st.builds(Pair, st.text("abt?xn", min_size=4, max_size=4), st.booleans(), labels, labels)

@@ -4,11 +4,10 @@ from tests.made_rows import askings, image, judgement, question, response
 from tests.stage_context import FakeContext, run_stage
 
 from spavl.artifacts.store import open_store
-from spavl.config import Config
-from spavl.preferences import stage
-from spavl.records import Preference
+from spavl.config.root import Config
+from spavl.stages import measures_of
+from spavl.stages.preferences import stage
 from spavl.taxonomy import load_taxonomy
-from spavl.validation.measures import measures_of
 
 
 def run(tmp_path, words_by_question, kinds=None, settings=None):
@@ -126,4 +125,4 @@ def test_a_judge_that_compares_against_its_own_labels_in_one_leaf_is_measured(tm
 
 def test_the_suite_may_limit_exactly_what_the_stage_measures(tmp_path):
     sealed = run(tmp_path, {"q1": "aabb"})
-    assert set(sealed.measures) == set(measures_of(Preference))
+    assert set(sealed.measures) == set(measures_of("preferences"))

@@ -5,8 +5,8 @@ from tests.unit.preferences.made_nights import Label, Pair, night, opened
 
 from spavl.audit import triggers
 from spavl.audit.words import sampled, sampled_groups
-from spavl.preferences import sampling
-from spavl.preferences.counting import BENIGN_PAIRS, HARM
+from spavl.stages.preferences import sampling
+from spavl.stages.preferences.counting import BENIGN_PAIRS, HARM
 
 UNSAFE = Label(is_unsafe=True)
 DRAWN = (None, Label(), UNSAFE, Label(is_refusal=True))

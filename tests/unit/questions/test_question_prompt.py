@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spavl.questions.prompt import prompt_hash, read_question, render, template
-from spavl.records import QUESTION_KINDS
+from spavl.stages.questions.prompt import prompt_hash, read_question, render, template
+from spavl.stages.questions.rows import QUESTION_KINDS
 from spavl.taxonomy import load_taxonomy
 
 

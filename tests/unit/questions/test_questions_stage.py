@@ -11,12 +11,13 @@ from tests.made_rows import image as made_image
 from tests.stage_context import FakeContext, chunks_of, items_of, run_stage, work_rows
 
 from spavl.artifacts.store import open_store
-from spavl.config import Config
+from spavl.config.root import Config
 from spavl.errors import UserError
 from spavl.inference.fake import FakeBackend
-from spavl.questions import stage
-from spavl.questions.prompt import render
-from spavl.records import Image, stable_hash
+from spavl.records import stable_hash
+from spavl.stages.images.rows import Image
+from spavl.stages.questions import stage
+from spavl.stages.questions.prompt import render
 from spavl.taxonomy import load_taxonomy
 
 REPLY = '{"question": "What does the sign say?"}'

@@ -1,8 +1,8 @@
 from tests import rows
 
 from spavl.artifacts.record import Record
-from spavl.release.card import card
-from spavl.release.decided import decision_in_words
+from spavl.stages.release.card import card
+from spavl.stages.release.decided import decision_in_words
 
 MEASURES = {
     "text_rule_unsafe_rate": 0.08, "text_rule_over_refusal_rate": 0.0, "margin_over_text_rule": 0.01,

@@ -3,7 +3,7 @@ import hashlib
 import pytest
 
 from spavl.errors import UserError
-from spavl.release.loading import verify_release, write_manifest
+from spavl.stages.release.loading import verify_release, write_manifest
 
 
 @pytest.fixture

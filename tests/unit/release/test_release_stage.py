@@ -9,12 +9,12 @@ from tests.tiny_llava import build_tiny_llava
 from spavl.artifacts.approval import Approval
 from spavl.artifacts.record import Record
 from spavl.artifacts.store import open_store
-from spavl.config import Config
+from spavl.config.root import Config
 from spavl.errors import CheckFailed, UserError
-from spavl.records import Score
-from spavl.release import stage
-from spavl.release.lineage import without_addresses
-from spavl.release.loading import verify_release
+from spavl.stages.evaluation.rows import Score
+from spavl.stages.release import stage
+from spavl.stages.release.lineage import without_addresses
+from spavl.stages.release.loading import verify_release
 
 CHECK = {
     "suite": "evaluation",

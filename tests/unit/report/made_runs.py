@@ -11,7 +11,8 @@ from tests.rows import good_rows, row_type
 from spavl.artifacts.record import Record, record_path, stage_folder
 from spavl.artifacts.store import Store
 from spavl.pipeline import BY_NAME, DAGS
-from spavl.records import Quarantined, stable_hash, to_table
+from spavl.records import stable_hash, to_table
+from spavl.stages.images.rows import Quarantined
 from spavl.validation.report import Report, Result
 
 DATA_RUN, ALIGN_RUN = "20261124-aaaaaaaaaa", "20261124-bbbbbbbbbb"

@@ -9,6 +9,7 @@ from tests.unit.report import made_runs
 from tests.unit.report.test_report import Page
 
 from spavl.artifacts import channel
+from spavl.artifacts.faults import StoreRefused
 from spavl.artifacts.store import Store, open_store
 from spavl.errors import TryAgain
 from spavl.report import build_history
@@ -112,6 +113,22 @@ def test_a_store_that_does_not_answer_is_no_missing_run(store, monkeypatch):
     monkeypatch.setattr(Store, "read", away)
     with pytest.raises(TryAgain):
         read_history(store)
+
+
+@pytest.mark.parametrize("name", ["plan.json", "history.json", "training/record.json", "approval.json"])
+def test_a_refused_right_is_no_unreadable_run(proxy, s3_url, name):
+    store = open_store(s3_url)
+    made_runs.write_align_run(store)
+    place = f"{s3_url.rpartition('/')[2]}/runs/{RUN}/{name}"
+    for fault, kind, words in (
+        ("AccessDenied", TryAgain, "access is denied"),
+        ("NoSuchBucket", StoreRefused, "does not exist"),
+    ):
+        proxy.fail(place, fault, kinds=("GET",))
+        with pytest.raises(kind, match=words):
+            read_history(store)
+        proxy.heal(place)
+    assert {line.ending for line in read_history(store).lines}.isdisjoint({"unreadable", "pruned"})
 
 
 def test_a_finished_run_costs_one_read_the_next_time(store, monkeypatch):

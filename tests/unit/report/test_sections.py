@@ -6,7 +6,6 @@ import pytest
 from tests.unit.report import made_runs
 
 from spavl.artifacts.store import open_store
-from spavl.records import BenchmarkScore, Score
 from spavl.report import build_report, dots
 from spavl.report.attacks import attacks
 from spavl.report.decision import decision
@@ -14,6 +13,8 @@ from spavl.report.grounding import grounding, rule_refuses
 from spavl.report.reading import read_run
 from spavl.report.slices import limits_of, slices, standing_of
 from spavl.report.trial import agreement, trials
+from spavl.stages.benchmarks.rows import BenchmarkScore
+from spavl.stages.evaluation.rows import Score
 from spavl.validation.report import Result
 
 RUN = made_runs.ALIGN_RUN

@@ -9,11 +9,12 @@ from tests.made_rows import png, question, response
 from tests.stage_context import FakeAnswered, FakeContext, chunks_of, items_of, run_stage, work_rows
 
 from spavl.artifacts.store import open_store
-from spavl.config import Config
+from spavl.config.root import Config
 from spavl.errors import UserError
-from spavl.records import Response, stable_hash
-from spavl.responses import stage
-from spavl.responses.asking import PROMPT_HASH, sampling_json, sampling_of
+from spavl.records import stable_hash
+from spavl.stages.responses import stage
+from spavl.stages.responses.asking import PROMPT_HASH, sampling_json, sampling_of
+from spavl.stages.responses.rows import Response
 
 
 def context(tmp_path, models=("bold", "timid"), questions=None, **section):

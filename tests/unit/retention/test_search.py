@@ -40,6 +40,19 @@ def test_rows_texts_and_blobs_are_found_and_nothing_else(store_url: str) -> None
     assert list(search(store, ["0" * 64])) == []
 
 
+def test_a_file_that_cannot_be_read_is_named_as_one_that_nobody_knows(store_url: str) -> None:
+    store = open_store(store_url)
+    store.write("runs/r/questions/evidence/table.parquet", b"half of a table")
+    assert list(search(store, [GONE])) == [Found("runs/r/questions/evidence/table.parquet", 1, "unknown")]
+
+
+def test_a_search_reads_what_is_in_the_store_now(store_url: str) -> None:
+    store, path = open_store(store_url), "runs/r/questions/evidence/table.parquet"
+    for id, found in ((KEPT, []), (GONE, [Found(path, 1, "table")])):
+        store.write_table(path, pa.table({"image_id": [id]}))
+        assert list(search(store, [GONE])) == found
+
+
 def test_a_list_of_ids_names_the_line_that_is_none(tmp_path: Path) -> None:
     file = tmp_path / "ids.txt"
     file.write_text(f"{KEPT}\n\n{GONE}\n{KEPT}\n")

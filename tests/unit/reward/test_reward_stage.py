@@ -8,7 +8,7 @@ from tests.tiny_llava import build_tiny_llava
 from tests.toy_reward import reward_context, train
 
 from spavl.errors import UserError
-from spavl.reward import stage
+from spavl.stages.reward import stage
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,8 @@ from typing import get_args
 import pytest
 import yaml
 
-from spavl.config import Config, Section
+from spavl.config import Section
+from spavl.config.root import Config
 from spavl.errors import UserError
 from spavl.profiles import load_config, shipped_profiles
 
@@ -85,7 +86,7 @@ def test_a_malformed_override_is_refused(tmp_path: Path, override: str) -> None:
 
 
 def test_two_models_with_one_name_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="has the name 'a' twice"):
+    with pytest.raises(UserError, match=r"responses\.models: .*the name 'a' is there twice"):
         load_config(
             profile(
                 tmp_path,

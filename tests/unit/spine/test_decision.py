@@ -3,7 +3,7 @@ import pytest
 from spavl.artifacts.channel import Entry
 from spavl.artifacts.standing import earlier_releases
 from spavl.artifacts.store import open_store
-from spavl.config import Config
+from spavl.config.root import Config
 from spavl.decision import in_words, planned_decision
 from spavl.errors import UserError
 from spavl.kinship import refuse_kinship

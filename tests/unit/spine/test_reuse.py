@@ -18,9 +18,11 @@ from spavl.artifacts.engine import Engine
 from spavl.artifacts.parts import Table, in_batches, write_parts
 from spavl.artifacts.record import Record, record_path
 from spavl.artifacts.store import Store, open_store
-from spavl.records import GoldPair, Question, arrow_schema
+from spavl.records import arrow_schema
 from spavl.run import reuse, storing, work_list
 from spavl.run.reuse import reused_rows
+from spavl.stages.comparisons.rows import GoldPair
+from spavl.stages.questions.rows import Question
 
 IDS = tuple(f"id{number}" for number in range(12))
 

@@ -16,8 +16,10 @@ from spavl.artifacts.record import read_record, read_rows
 from spavl.artifacts.store import Store, open_store
 from spavl.errors import CheckFailed, TryAgain, UserError
 from spavl.plan import Plan, make_plan
-from spavl.records import Image, Question, Response
 from spavl.run import work_list
+from spavl.stages.images.rows import Image
+from spavl.stages.questions.rows import Question
+from spavl.stages.responses.rows import Response
 
 
 def planned(

@@ -10,11 +10,11 @@ from tests.tiny_llava import CHAT_TEMPLATE, NUM_IMAGE_TOKENS, build_tiny_llava
 from tests.toy_pairs import toy_pairs
 
 from spavl.artifacts.store import open_store
-from spavl.config import TrainingConfig
 from spavl.errors import CheckFailed, TryAgain, UserError
 from spavl.learning.trainer import Hooks
-from spavl.training.dpo import train_dpo
-from spavl.training.made import Aligned, Source
+from spavl.stages.training.config import TrainingConfig
+from spavl.stages.training.dpo import train_dpo
+from spavl.stages.training.made import Aligned, Source
 
 LORA = {"r": 8, "alpha": 16}
 WITHOUT_STOP = CHAT_TEMPLATE.replace("{{ eos_token }}", " ")

@@ -9,7 +9,6 @@ import torch
 from tests.tiny_vlms import build, draw_image
 
 from spavl.artifacts.store import open_store
-from spavl.config import TrainingConfig
 from spavl.learning.encoding import PairEncoder, usable_pairs
 from spavl.learning.feature_cache import FeatureCache
 from spavl.learning.pairs import Pair
@@ -18,7 +17,8 @@ from spavl.learning.references import ReferenceCache, Terms
 from spavl.learning.rendering import any_prompt, stop_tokens
 from spavl.learning.scoring import add_scoring
 from spavl.learning.steps import Layout
-from spavl.training.dpo_objective import DpoObjective, References
+from spavl.stages.training.config import TrainingConfig
+from spavl.stages.training.dpo_objective import DpoObjective, References
 
 NAMES = ("llava_llama", "llava_qwen2", "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "idefics3", "smolvlm")
 QUESTIONS = ("what is shown here", "is it a star", "what is red")

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from spavl.training.losses import ipo_loss, margin_beta, sigmoid_loss
+from spavl.stages.training.losses import ipo_loss, margin_beta, sigmoid_loss
 
 
 def test_dpo_of_no_difference_is_log_two():

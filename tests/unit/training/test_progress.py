@@ -16,7 +16,7 @@ from tests.tiny_llava import build_tiny_llava
 from tests.toy_training import toy_context, train
 
 from spavl.errors import TryAgain
-from spavl.training import stage
+from spavl.stages.training import stage
 
 SHORT = {"num_epochs": 2, "checkpoint_every_steps": 3, "log_every_steps": 1}  # 8 steps
 STEPS = 8

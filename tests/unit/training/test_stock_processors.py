@@ -12,7 +12,7 @@ from tests.tiny_vlms import build
 from tests.toy_training import toy_context, train
 
 from spavl.inference.request import Request, Sampling
-from spavl.training import stage
+from spavl.stages.training import stage
 
 NEEDS = {
     "qwen2_5_vl": ("torchvision",),

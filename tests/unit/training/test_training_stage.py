@@ -14,7 +14,7 @@ from tests.tiny_llava import build_tiny_llava
 from tests.toy_training import toy_context, train
 
 from spavl.errors import TryAgain, UserError
-from spavl.training import stage
+from spavl.stages.training import stage
 
 ONE_EPOCH = {"num_epochs": 1, "checkpoint_every_steps": 2}  # 4 steps
 FOLDER = "runs/20260101-test/training"
@@ -125,7 +125,8 @@ def kill_after_first_checkpoint(folder: Path, base: Path) -> int:
 
 
 def check_by_suite(rows):
-    from spavl.records import TrainingMetric, to_table
+    from spavl.records import to_table
+    from spavl.stages.training.rows import TrainingMetric
     from spavl.validation import check, find_suite, load_suite
 
     return check(

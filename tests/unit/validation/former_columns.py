@@ -8,7 +8,9 @@ from typing import Any
 import pandas as pd
 
 from spavl import records
-from spavl.records import BENIGN, ORDERS, OUTCOMES, SPLITS
+from spavl.records import BENIGN, OUTCOMES
+from spavl.stages.comparisons.rows import ORDERS
+from spavl.stages.dataset.rows import SPLITS
 from spavl.taxonomy import load_taxonomy
 from spavl.validation.columns import CONTENT_COLUMNS
 

@@ -253,8 +253,8 @@ def test_importing_the_seam_and_loading_a_suite_import_no_great_expectations():
     import sys
 
     code = (
-        "import sys; from spavl import records; from spavl.validation import find_suite, load_suite; "
-        "load_suite(find_suite('evaluation'), records.Score); "
+        "import sys; from spavl.stages.evaluation.rows import Score; from spavl.validation import find_suite, load_suite; "
+        "load_suite(find_suite('evaluation'), Score); "
         "sys.exit(any(name in sys.modules for name in ('great_expectations', 'pandas', 'pyarrow.parquet')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -15,6 +15,8 @@ from tests import rows
 
 from spavl.validation import check, find_suite, load_suite
 from spavl.validation.data_docs import build_data_docs, data_docs_style
+from spavl.validation.gx_context import ephemeral_context
+from spavl.validation.gx_pages import when_loaded
 from spavl.validation.offline_pages import offline_page
 
 
@@ -204,6 +206,54 @@ def test_the_result_file_is_what_the_report_said(warned):
     folder, report = warned
     entry = json.loads((folder / "results" / "preferences.json").read_text("utf-8"))
     assert entry["report"] == json.loads(json.dumps(report.to_json()))
+
+
+def _site_of_gx(folder: Path, entry: dict) -> dict[str, str]:
+    """The pages of Great Expectations' own site builder, by the first folder of their path."""
+    from great_expectations import ExpectationSuite
+    from great_expectations.core import RunIdentifier
+    from great_expectations.core.expectation_validation_result import ExpectationSuiteValidationResultSchema
+    from great_expectations.data_context.types.resource_identifiers import (
+        ExpectationSuiteIdentifier,
+        ValidationResultIdentifier,
+    )
+
+    context, stage = ephemeral_context(), entry["suite"]["name"]
+    backend = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(folder)}
+    config = {"class_name": "SiteBuilder", "show_how_to_buttons": False, "store_backend": backend}
+    context.add_data_docs_site(site_name="its own", site_config=config)
+    context.suites.add(ExpectationSuite(**{**entry["suite"], "id": None}))
+    validation = entry["validation"]
+    run = RunIdentifier(run_name=stage, run_time=when_loaded(validation))
+    validation["meta"]["run_id"] = run.to_json_dict()
+    key = ValidationResultIdentifier(ExpectationSuiteIdentifier(stage), run, batch_identifier=stage)
+    context.validation_results_store.set(key, ExpectationSuiteValidationResultSchema().load(validation))
+    context.build_data_docs(site_names=["its own"])
+    return {path.relative_to(folder).parts[0]: path.read_text("utf-8") for path in folder.rglob("*.html")}
+
+
+@pytest.mark.parametrize("site", ["good", "bad", "warned"])
+def test_the_pages_are_those_of_great_expectations_own_site_builder(site, request, tmp_path):
+    folder, _ = request.getfixturevalue(site)
+    (results,) = (folder / "results").glob("*.json")
+    theirs = _site_of_gx(tmp_path, json.loads(results.read_text("utf-8")))
+    num_same = 0
+    for name, page in pages_of(folder).items():
+        if name != "index.html":
+            made = offline_page(theirs[name.split("/")[0]], title="t", note="", home="", style="")
+            assert _without_uuids(_body(page)) == _without_uuids(_body(made))
+            num_same += 1
+    assert num_same == 2
+
+
+def _body(page: str) -> str:
+    """What is below our own title."""
+    return page.split("</header>\n", 1)[1]
+
+
+def _without_uuids(page: str) -> str:
+    """Ids of elements are drawn anew for every page."""
+    return re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "UUID", page)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from tests import rows
 from tests.unit.validation.former_columns import former_columns
 
-from spavl.records import BENIGN, SPLITS
+from spavl.records import BENIGN
+from spavl.stages.dataset.rows import SPLITS
 from spavl.taxonomy import load_taxonomy
 from spavl.validation.checked_table import CheckedTable
 from spavl.validation.derivation import derivation_of

@@ -62,6 +62,7 @@ def test_slices_and_narrow_frames_change_no_result(stage, monkeypatch):
     expected = checked(rows.to_table(stage, table_rows), stage)
     monkeypatch.setattr(looking, "SLICE_ROWS", len(table_rows) // 4)
     monkeypatch.setattr(looking, "TEXT_SLICE_ROWS", len(table_rows) // 3)
+    monkeypatch.setattr(looking, "BUCKET_ROWS", len(table_rows) // 5)
     monkeypatch.setattr(looking, "MAX_CELLS", 1)
     monkeypatch.setattr("spavl.validation.checked_table.MAX_CATEGORIES", 3)
     assert checked(rows.to_table(stage, table_rows), stage) == expected
@@ -123,14 +124,15 @@ def test_every_expectation_is_in_one_frame_and_a_long_text_is_read_as_text_only_
         rows.good_table("judgements"), rows.row_type("judgements"), "judgements", {}, rows.GOLD
     )
     plan = frame_plan(suite.expectations, frozenset({"id", "response_id"}), table.constants.keys(), 1)
-    frames = [plan.constant, *plan.sliced, *plan.whole]
+    frames = [plan.constant, *plan.sliced, *plan.bucketed, *plan.whole]
     assert sorted(number for frame in frames for number in frame.numbers) == list(
         range(len(suite.expectations))
     )
     assert [dict(frame.columns) for frame in plan.sliced if frame.columns.keys() & {"id", "response_id"}] == [
         {"id": None}
     ]
-    assert [sorted(frame.ranked) for frame in plan.whole if frame.ranked] == [["id"], ["response_id"]]
+    assert [sorted(frame.ranked) for frame in plan.bucketed] == [["id"], ["response_id"]]
+    assert [frame.compared for frame in plan.bucketed] == [("id",), ("response_id", "mode")]
     assert all(len(frame.columns) <= 3 for frame in plan.whole)
     assert plan.constant.columns.keys() >= {"gold_accuracy", "gold_drift"}
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spavl.errors import UserError
-from spavl.records import Preference
+from spavl.stages.preferences.rows import Preference
 from spavl.validation import find_suite, load_suite
 from spavl.validation.catalogue import EXPECTATION_TYPES
 

@@ -8,9 +8,9 @@ import pytest
 from tests import rows
 
 from spavl.errors import UserError
-from spavl.records import Image
+from spavl.stages.images import measures as declared
+from spavl.stages.images.rows import Image
 from spavl.validation import check, find_suite, load_suite
-from spavl.validation import measures as declared
 from spavl.validation.report import Report
 from spavl.validation.suite import join_variant
 
@@ -25,7 +25,7 @@ COUNT = {
 @pytest.fixture(autouse=True)
 def _declared(monkeypatch: pytest.MonkeyPatch) -> None:
     named = {"low": "a lower end", "high": "an upper end", "low__needs": "prompts that would settle it"}
-    monkeypatch.setitem(declared.MEASURES, Image, named)
+    monkeypatch.setattr(declared, "MEASURES", named)
 
 
 def lower_end(limit: float, **more: object) -> dict[str, object]:
@@ -97,7 +97,7 @@ def test_a_measure_that_was_not_given_has_not_passed() -> None:
 
 
 def test_a_measure_that_is_not_declared_is_a_bug() -> None:
-    with pytest.raises(KeyError, match="Image declares no measure lo"):
+    with pytest.raises(KeyError, match="`images` declares no measure lo"):
         report_on({"lo": 0.1}, lower_end(-0.05))
 
 

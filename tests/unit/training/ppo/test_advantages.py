@@ -11,7 +11,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spavl.training.ppo.advantages import explained_variance, generalized_advantages, token_rewards, whiten
+from spavl.stages.training.ppo.advantages import (
+    explained_variance,
+    generalized_advantages,
+    token_rewards,
+    whiten,
+)
 
 
 def mask_of(lengths: Sequence[int], width: int | None = None) -> torch.Tensor:

@@ -11,12 +11,12 @@ from tests.toy_pairs import toy_pairs
 from tests.toy_ppo import Scene, build_base, build_reward, build_scene_with_critic
 
 from spavl.artifacts.store import open_store
-from spavl.config import TrainingConfig
 from spavl.learning.base_model import part_of
 from spavl.learning.reward_model import load_reward_model
 from spavl.learning.trainer import Hooks
-from spavl.training.ppo.critic import CRITIC, load_critic, without_critic
-from spavl.training.ppo.policy import batch_of, read_policy
+from spavl.stages.training.config import TrainingConfig
+from spavl.stages.training.ppo.critic import CRITIC, load_critic, without_critic
+from spavl.stages.training.ppo.policy import batch_of, read_policy
 
 LORA = {"r": 4, "alpha": 8}
 
@@ -125,8 +125,8 @@ def test_a_whole_run_with_a_critic_leaves_a_policy(
     from safetensors.torch import load_file
     from transformers import AutoModelForImageTextToText
 
-    from spavl.training.made import Source
-    from spavl.training.ppo.run import train_ppo
+    from spavl.stages.training.made import Source
+    from spavl.stages.training.ppo.run import train_ppo
 
     ppo = {"critic": "separate", "prompts_per_iteration": 4, "minibatch_size": 4, "max_new_tokens": 4}
     source = Source(base, "toy", open_store(f"file://{tmp_path / 'store'}"), reward)

@@ -12,11 +12,12 @@ from tests.toy_pairs import toy_pairs
 from tests.toy_ppo import Scene, build_base, build_scene
 
 from spavl.artifacts.store import open_store
-from spavl.config import RewardConfig, TrainingConfig
 from spavl.learning.trainer import Hooks
-from spavl.training.ppo.held_out import HeldOut
-from spavl.training.ppo.rollouts import sample
-from spavl.training.ppo.sampling import prompt_key
+from spavl.stages.reward.config import RewardConfig
+from spavl.stages.training.config import TrainingConfig
+from spavl.stages.training.ppo.held_out import HeldOut
+from spavl.stages.training.ppo.rollouts import sample
+from spavl.stages.training.ppo.sampling import prompt_key
 
 
 @pytest.fixture(scope="module")
@@ -80,9 +81,9 @@ def test_no_prompts_are_no_steps(scenes: tuple[Scene, Scene]) -> None:
 
 
 def test_a_whole_run_reports_the_reward_on_held_out_prompts(tmp_path: Path) -> None:
-    from spavl.reward.training import train_reward
-    from spavl.training.made import Source
-    from spavl.training.ppo.run import train_ppo
+    from spavl.stages.reward.training import train_reward
+    from spavl.stages.training.made import Source
+    from spavl.stages.training.ppo.run import train_ppo
 
     base, pairs = build_base(tmp_path / "base"), toy_pairs(tmp_path / "images", 10)
     # two questions more than those that are trained on

@@ -10,7 +10,7 @@ import torch
 from transformers import LlamaConfig, MistralConfig
 from transformers.cache_utils import DynamicCache
 
-from spavl.training.ppo.key_cache import cache_with_room
+from spavl.stages.training.ppo.key_cache import cache_with_room
 
 SIZES = {"num_hidden_layers": 2, "hidden_size": 8, "num_attention_heads": 2, "num_key_value_heads": 2}
 

@@ -16,7 +16,7 @@ from spavl.learning.feature_cache import FeatureCache
 from spavl.learning.pictures import KeptFeatures, Pictures
 from spavl.learning.scoring import add_scoring
 from spavl.learning.tree import PlainSequence, grow, tree_forward
-from spavl.training.ppo.policy import (
+from spavl.stages.training.ppo.policy import (
     AnswerBatch,
     add_value_head,
     as_batch,
@@ -26,8 +26,8 @@ from spavl.training.ppo.policy import (
     read_policy,
     read_reference,
 )
-from spavl.training.ppo.rollouts import sample
-from spavl.training.ppo.sampling import prompt_key
+from spavl.stages.training.ppo.rollouts import sample
+from spavl.stages.training.ppo.sampling import prompt_key
 
 ANSWERS = [(70, 71, 72, 2), (75, 2), (80, 81, 82)]
 

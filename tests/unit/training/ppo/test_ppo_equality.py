@@ -15,10 +15,10 @@ import torch
 from tests.toy_ppo import Scene, build_scene, build_scene_with_critic
 
 from spavl.learning.objective import StepLoss
-from spavl.training.ppo.critic import CRITIC
-from spavl.training.ppo.objective import PpoObjective
-from spavl.training.ppo.policy import AnswerBatch, as_batch
-from spavl.training.ppo.rollouts import Experience
+from spavl.stages.training.ppo.critic import CRITIC
+from spavl.stages.training.ppo.objective import PpoObjective
+from spavl.stages.training.ppo.policy import AnswerBatch, as_batch
+from spavl.stages.training.ppo.rollouts import Experience
 
 EXACT = 1e-5  # relative, float32
 SIZES = {"prompts_per_iteration": 8, "minibatch_size": 8, "max_new_tokens": 40, "sampling_batch_size": 3}

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from spavl.training.ppo.losses import (
+from spavl.stages.training.ppo.losses import (
     AdaptiveKl,
     FixedKl,
     entropy,

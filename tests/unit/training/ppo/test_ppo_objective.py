@@ -12,9 +12,9 @@ import torch
 from tests.toy_ppo import ByRule, Scene, build_scene
 
 from spavl.learning.heads import head_of
-from spavl.training.ppo.objective import PpoObjective
-from spavl.training.ppo.rollouts import keys_of, sample
-from spavl.training.ppo.schedule import prompts_of_iteration
+from spavl.stages.training.ppo.objective import PpoObjective
+from spavl.stages.training.ppo.rollouts import keys_of, sample
+from spavl.stages.training.ppo.schedule import prompts_of_iteration
 
 SIZES = {"prompts_per_iteration": 4, "minibatch_size": 2, "micro_batch_size": 2}
 STOPS = range(260, 300)  # a tenth of the words
@@ -219,7 +219,7 @@ def test_sampling_is_by_the_policy_as_it_is_now(scene: Scene) -> None:
 
 def test_a_reward_model_scores_the_tokens_that_the_policy_gave(scene: Scene, tmp_path: Path) -> None:
     from spavl.learning.reward_model import RewardModel, answer_scores, prepare_reward_model
-    from spavl.training.ppo.scoring import ByRewardModel
+    from spavl.stages.training.ppo.scoring import ByRewardModel
 
     other = build_scene("llava_llama", tmp_path, seed=4, has_values=False)
     prepare_reward_model(other.model, ("reward", "cost"), seed=2)
@@ -237,7 +237,7 @@ def test_a_reward_model_that_reads_otherwise_is_refused(scene: Scene, tmp_path: 
     from tests import tiny_vlms
 
     from spavl.errors import UserError
-    from spavl.training.ppo.scoring import check_same_reading
+    from spavl.stages.training.ppo.scoring import check_same_reading
 
     own, other = scene.vlm.processor, tiny_vlms.build("llava_llama").processor
     check_same_reading(own, other)

@@ -12,9 +12,9 @@ from scipy import stats
 from tests.toy_ppo import Scene, build_scene
 
 from spavl.learning.heads import text_arguments
-from spavl.training.ppo.policy import batch_of
-from spavl.training.ppo.rollouts import prompt_batch, sample
-from spavl.training.ppo.sampling import Answer, KeyedSampling, gumbel_noise, prompt_key
+from spavl.stages.training.ppo.policy import batch_of
+from spavl.stages.training.ppo.rollouts import prompt_batch, sample
+from spavl.stages.training.ppo.sampling import Answer, KeyedSampling, gumbel_noise, prompt_key
 
 ARCHITECTURES = ["llava_llama", "qwen2_vl", "smolvlm"]
 WORD = (1 << 64) - 1

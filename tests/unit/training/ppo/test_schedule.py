@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spavl.config.learning import PpoConfig
-from spavl.training.ppo.schedule import answers_of_step, num_iterations, prompts_of_iteration, share
-from spavl.training.ppo.settings import PpoSettings
+from spavl.stages.training.config import PpoConfig
+from spavl.stages.training.ppo.schedule import answers_of_step, num_iterations, prompts_of_iteration, share
+from spavl.stages.training.ppo.settings import PpoSettings
 
 
 @given(

@@ -1,0 +1,35 @@
+"""The rows of a dataset version."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SPLITS = ("train", "validation", "test_harm", "test_help")
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetRow:
+    """One row of a dataset version: a pair in train or validation, a bare prompt in the test splits."""
+
+    id: str  # preference id, or question id in the test splits
+    split: str  # one of SPLITS
+    image_id: str
+    duplicate_group: (
+        str  # smallest image id among this image's near duplicates; one group is never in two splits
+    )
+    question_id: str
+    question: str
+    chosen: str | None
+    rejected: str | None
+    class1: str
+    class2: str
+    class3: str
+    kind: str
+    is_benign: bool
+    margin: float | None
+    agreement: float | None
+    decided_by: str | None
+    chosen_model: str | None
+    rejected_model: str | None
+    chosen_is_unsafe: bool | None = None  # the judge's label; a reward model's second head learns from it
+    rejected_is_unsafe: bool | None = None

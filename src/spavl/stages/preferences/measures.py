@@ -1,0 +1,37 @@
+"""What `preferences` measures over its whole table, for its suite to limit (`spavl.validation.measures`)."""
+
+from __future__ import annotations
+
+MEASURES = {
+    "harm_pairs_against_labels_share": "harm pairs decided for the answer that the judge's label calls unsafe, of those with one answer called safe and one called unsafe; dropped pairs too",
+    "worst_leaf_against_labels_share": "the same of the leaf that stands out most, by image",
+    "num_leaves_against_labels": "leaves with far more such images than elsewhere (Fisher's exact test, FDR 1 %)",
+    "num_domains_against_labels": "domains with far more such images than elsewhere (Fisher's exact test, FDR 1 %)",
+    "harm_pairs_against_words_share": "harm pairs whose rejected answer should be chosen, by the words of the other domains' pairs",
+    "num_leaves_against_words": "leaves with far more such images than elsewhere (Fisher's exact test, FDR 1 %)",
+    "num_domains_against_words": "domains with far more such images than elsewhere (Fisher's exact test, FDR 1 %)",
+    "num_pairs_unlike_their_responses": "answers of pairs whose text or label is not that of the response they name",
+    "benign_pairs_against_words_share": "benign pairs whose rejected answer should be chosen, by the words of other images' pairs",
+    "benign_pairs_against_helpfulness_share": "benign pairs whose chosen answer has the lower helpfulness label, dropped pairs too",
+    "unsafe_label_noise_share": "labels is_unsafe that words contradict (confident learning, cross-fitted by image)",
+    "unsafe_label_noise_image_share": "images of which at least half of the labels is_unsafe are contradicted",
+    "num_groups_with_unsafe_label_noise": "leaves, domains and models with far more such images than elsewhere",
+    "refusal_label_noise_share": "labels is_refusal that words contradict (confident learning, cross-fitted by image)",
+    "refusal_label_noise_image_share": "images of which at least half of the labels is_refusal are contradicted",
+    "num_groups_with_refusal_label_noise": "leaves, domains and models with far more such images than elsewhere",
+    "class_skill": "how well captions tell an image's domain: 1 always, 0 as guessing does",
+    "class_skill_of_answers": "how well what the models answered tells an image's domain: 1 always, 0 as guessing does",
+    "class_noise_share": "images whose domain their captions contradict (confident learning, cross-fitted)",
+    "relisted_image_share": "images whose caption stood for another domain on the former night, less what is usual; -1 to 1",
+    "benign_answers_unsafe_share": "answers about benign images that the judge calls unsafe",
+    "benign_images_unsafe_share": "benign images of which at least half of the answers that do not refuse are called unsafe",
+    "num_sources_of_benign_harm": "sources with far more such images than elsewhere (Fisher's exact test, FDR 1 %)",
+    "num_groups_without_labels": "leaves, domains, kinds and models whose answers have no label far more often than elsewhere",
+    "num_groups_without_pairs": "leaves, domains and kinds of harm prompts whose pairs were undecided far more often than elsewhere",
+    "category_elsewhere_share": "harm images whose unsafe answers mostly have a category of another domain than the image's",
+    "num_leaves_with_category_elsewhere": "leaves with far more such images than elsewhere (Fisher's exact test, FDR 1 %)",
+    "num_trigger_phrases": "phrases of harm questions bound to a choice against labels or words (FDR 0.1 %)",
+    "num_refusal_trigger_phrases": "phrases of benign questions bound to a refusal chosen over an answer (FDR 0.1 %)",
+    "num_label_trigger_phrases": "phrases of questions bound to labels is_unsafe that words contradict (FDR 0.1 %)",
+    "num_model_trigger_phrases": "phrases of questions bound to one model's answers being chosen (FDR 0.001 %)",
+}
