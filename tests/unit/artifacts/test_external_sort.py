@@ -15,45 +15,50 @@ from spavl.artifacts import external_sort
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.integers(0, 200),
-    st.integers(1, 40),
-    st.integers(1, 60),
+    st.lists(st.integers(0, 90), max_size=150),
+    st.integers(1, 2000),
+    st.integers(1, 3000),
     st.integers(1, 30),
+    st.integers(2, 7),
     st.randoms(use_true_random=False),
 )
 def test_every_row_comes_once_in_the_order_of_its_place(
-    num: int, bucket: int, waiting: int, batch: int, random: object
+    lengths: list[int], bucket: int, waiting: int, batch: int, num_buckets: int, random: object
 ) -> None:
+    num = len(lengths)
     places = list(range(num))
     random.shuffle(places)
-    rows = pa.table({"place": pa.array(places, pa.int64()), "text": [f"row {place}" for place in places]})
+    texts = [f"row {place} " + "x" * lengths[place] for place in places]
+    rows = pa.table({"place": pa.array(places, pa.int64()), "text": pa.array(texts, pa.string())})
     with (
         tempfile.TemporaryDirectory() as folder,
-        mock.patch.multiple(external_sort, BUCKET_ROWS=bucket, WAITING_ROWS=waiting),
+        mock.patch.multiple(
+            external_sort, BUCKET_BYTES=bucket, WAITING_BYTES=waiting, NUM_BUCKETS=num_buckets
+        ),
     ):
-        tables = list(external_sort.in_order(rows.to_batches(batch), "place", Path(folder)))
+        tables = list(external_sort.in_order(rows.to_batches(batch), "place", Path(folder), num))
         assert not list(Path(folder).iterdir())
     assert [text for table in tables for text in table["text"].to_pylist()] == [
-        f"row {n}" for n in range(num)
+        f"row {n} " + "x" * lengths[n] for n in range(num)
     ]
-    assert all(table.num_rows <= bucket for table in tables)
+    assert all(table.num_rows == 1 or table.nbytes <= max(bucket, waiting) for table in tables)
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 5), st.text(max_size=2))), st.integers(1, 60), st.integers(1, 30))
-def test_buckets_come_by_their_numbers_and_each_in_the_order_of_its_columns(
-    rows: list[tuple[int, str]], waiting: int, batch: int
+def test_rows_of_one_place_come_by_their_other_columns(
+    rows: list[tuple[int, str]], limit: int, batch: int
 ) -> None:
-    numbers, texts = (
+    places, texts = (
         pa.array([row[n] for row in rows], kind) for n, kind in enumerate((pa.int64(), pa.string()))
     )
-    table = pa.table({"text": texts, "number": numbers})
-    with tempfile.TemporaryDirectory() as folder, mock.patch.object(external_sort, "WAITING_ROWS", waiting):
-        made = external_sort.in_buckets(
-            table.to_batches(batch), lambda some: some["number"], ["text"], Path(folder)
-        )
-        found = [
-            list(zip(some["number"].to_pylist(), some["text"].to_pylist(), strict=True)) for some in made
-        ]
-    assert [row for bucket in found for row in bucket] == sorted(rows)
-    assert [bucket[0][0] for bucket in found] == sorted({number for number, _ in rows})
+    table = pa.table({"text": texts, "place": places})
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        mock.patch.multiple(external_sort, BUCKET_BYTES=limit, WAITING_BYTES=limit),
+    ):
+        made = list(external_sort.in_order(table.to_batches(batch), "place", Path(folder), 6, ["text"]))
+    found = [
+        row for some in made for row in zip(some["place"].to_pylist(), some["text"].to_pylist(), strict=True)
+    ]
+    assert found == sorted(rows)

@@ -9,26 +9,29 @@ import bisect
 import hashlib
 import itertools
 import json
+import operator
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spavl.artifacts.external_sort import BUCKET_ROWS, in_buckets
+from spavl.artifacts.external_sort import in_order
 from spavl.records import stable_hash
 from spavl.sql import literal
 from spavl.stage import CopiedFile, StageContext, Tables
+from spavl.stages.dataset.making_rows import SPLIT_NUMBER
 from spavl.stages.dataset.part_files import PartFiles
 from spavl.stages.dataset.published import published_sql, value_sql
-from spavl.stages.dataset.rows import SPLITS
-from spavl.stages.dataset.version_parts import VersionPart, kept_parts
+from spavl.stages.dataset.rows import SPLITS, VersionPart
+from spavl.stages.dataset.version_parts import kept_parts
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from spavl.artifacts.engine import Relation
 
+NUM_PLACES = 4096  # that the rows to write are put in order by, before those of one place are
 FOLDER = "version"
 PART_TABLE, ROW_TABLE = "version_parts", "version_rows"
 
@@ -112,33 +115,47 @@ def _write_new_rows(ctx: StageContext, folder: Path) -> PartFiles:
     is_new = "id NOT IN (SELECT id FROM kept_rows)"
     total, done = tables.value(f"SELECT count(*) FROM dataset_rows WHERE {is_new}"), 0
     rows = tables.batches(tables.sql(f"SELECT *, {value_sql()} AS value FROM published WHERE {is_new}"))
-    buckets = in_buckets(rows, _bucket_of(tables, total), ("image_id", "question_id", "id"), ctx.scratch)
-    for split, of_split in itertools.groupby(buckets, key=lambda bucket: bucket["split"][0].as_py()):
-        for number in files.write(split, (batch for bucket in of_split for batch in bucket.to_batches())):
+    edges = _edges(tables, is_new)
+    placed = (batch.append_column("place", _places(batch, edges)) for batch in rows)
+    ordered = in_order(placed, "place", ctx.scratch, len(edges) + 1, ("image_id", "question_id", "id"))
+    for split, pieces in itertools.groupby(_pieces_of_splits(ordered), key=operator.itemgetter(0)):
+        for number in files.write(split, (batch for _, piece in pieces for batch in piece.to_batches())):
             done += number
             ctx.progress(done, total)
     return files
 
 
-def _bucket_of(tables: Tables, num_rows: int) -> Callable[[pa.RecordBatch], pa.Array]:
-    """Which bucket a row is put in order in: by its split, then by its image, so that each has some BUCKET_ROWS rows.
+def _edges(tables: Tables, is_new: str) -> list[tuple[int, str]]:
+    """(number of the split, image id) at which a place begins, sorted: some NUM_PLACES of as many images, and none in two splits.
 
-    A window function and a join, as in `Engine.in_sorted_order`, would hold a million rows' keys in memory.
+    They take the place of the exact order of all rows, whose keys a window function and a join would hold in memory.
     """
+    images = tables.sql(
+        f"SELECT DISTINCT {SPLIT_NUMBER} - 1 AS split, image_id FROM dataset_rows WHERE {is_new} ORDER BY ALL"
+    ).to_arrow_table()
+    rows = range(0, images.num_rows, max(1, images.num_rows // NUM_PLACES))
+    chosen = images.take(list(rows)).to_pylist() if rows else []
+    edges = {(entry["split"], entry["image_id"]) for entry in chosen}
+    return sorted(edges | {(number, "") for number in range(len(SPLITS))})
+
+
+def _places(batch: pa.RecordBatch, edges: Sequence[tuple[int, str]]) -> pa.Array:
     import pyarrow as pa
 
-    images = tables.sql("SELECT id FROM images ORDER BY id").to_arrow_table()["id"]
-    num_buckets = -(-num_rows // BUCKET_ROWS)
-    edges = [images[len(images) * number // num_buckets].as_py() for number in range(1, num_buckets)]
-    first = {split: number * (len(edges) + 1) for number, split in enumerate(SPLITS)}
+    number = {split: place for place, split in enumerate(SPLITS)}
+    images = zip(batch["split"].to_pylist(), batch["image_id"].to_pylist(), strict=True)
+    return pa.array([bisect.bisect(edges, (number[split], image)) for split, image in images], pa.int64())
 
-    def bucket_of(batch: pa.RecordBatch) -> pa.Array:
-        rows = zip(batch["split"].to_pylist(), batch["image_id"].to_pylist(), strict=True)
-        return pa.array(
-            [first[split] + bisect.bisect_right(edges, image) for split, image in rows], pa.int64()
-        )
 
-    return bucket_of
+def _pieces_of_splits(tables: Iterable[pa.Table]) -> Iterator[tuple[str, pa.Table]]:
+    """Each table cut where its column `split` changes."""
+    import pyarrow.compute as pc
+
+    for table in tables:
+        start = 0
+        for entry in pc.value_counts(table["split"]).to_pylist():  # in the order of their first rows
+            yield entry["values"], table.slice(start, entry["counts"])
+            start += entry["counts"]
 
 
 def _copied(ctx: StageContext, kept: Sequence[VersionPart]) -> dict[str, CopiedFile]:
