@@ -151,9 +151,9 @@ class Engine:
         """The relation's rows, batch by batch: the only memory is the engine's and one batch."""
         yield from relation.to_arrow_reader(num_rows)
 
-    def in_order(self, relation: Relation, place: str) -> Iterator[pa.Table]:
-        """The relation's rows by the column `place` (0, 1, 2, …, each once), which is left out; for rows too wide for ORDER BY."""
-        for table in in_order(self.batches(relation), place, self._scratch):
+    def in_order(self, relation: Relation, place: str, num_rows: int) -> Iterator[pa.Table]:
+        """The relation's rows by the column `place` (0 to `num_rows` - 1, each once), which is left out; for rows too wide for ORDER BY."""
+        for table in in_order(self.batches(relation), place, self._scratch, num_rows):
             yield table.drop_columns([place])
 
     def in_sorted_order(self, query: str, order: str) -> Iterator[pa.Table]:
@@ -163,7 +163,9 @@ class Engine:
             f"CREATE OR REPLACE TEMP TABLE places AS SELECT id, row_number() OVER (ORDER BY {order}) - 1 AS __place FROM to_sort"
         )
         return self.in_order(
-            self.sql("SELECT to_sort.*, __place FROM to_sort JOIN places USING (id)"), "__place"
+            self.sql("SELECT to_sort.*, __place FROM to_sort JOIN places USING (id)"),
+            "__place",
+            self.value("SELECT count(*) FROM places"),
         )
 
     def rows(self, relation: Relation, row_type: type[Row], num_rows: int = BATCH_ROWS) -> Iterator[Row]:

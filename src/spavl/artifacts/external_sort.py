@@ -1,11 +1,14 @@
 """Puts wide rows in order within a bounded memory: the engine gives each row its place, and rows are dealt to files by it.
 
 DuckDB sorts narrow rows well under a memory limit, but a sort of rows with texts that goes beyond the limit fails (2.0.1:
-300,000 rows of 1 kB under 400 MB). Here each file gets the rows of BUCKET_ROWS places, and is sorted alone.
+300,000 rows of 1 kB under 400 MB). Here rows are dealt to NUM_BUCKETS files by ranges of places, and each file is sorted
+alone; a file that is too large for that is dealt again. Few rows are sorted as they are, without a file.
 """
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,71 +17,128 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pyarrow as pa
 
-BUCKET_ROWS = 25_000
-WAITING_ROWS = 50_000  # of all buckets together, before the fullest is written
+NUM_BUCKETS = 64
+BUCKET_BYTES = 24 * 2**20  # that are sorted at once
+WAITING_BYTES = 24 * 2**20  # of all buckets together, before they are written
 
 
-def in_order(batches: Iterable[pa.RecordBatch], place: str, scratch: Path) -> Iterator[pa.Table]:
-    """The rows of batches by their column `place` (0, 1, 2, …, each once), in tables of up to BUCKET_ROWS."""
-    import pyarrow.compute as pc
+def in_order(
+    batches: Iterable[pa.RecordBatch], place: str, scratch: Path, num_rows: int
+) -> Iterator[pa.Table]:
+    """The rows of batches by their column `place` (each number from 0 to `num_rows` - 1 once), in tables of some 24 MB at most.
 
+    Larger is only a table of a single row.
+    """
     scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=scratch, prefix="order-") as folder:
-        buckets = _Buckets(Path(folder))
+        yield from _in_order(batches, place, Path(folder), range(num_rows))
+
+
+def _in_order(
+    batches: Iterable[pa.RecordBatch], place: str, folder: Path, places: range
+) -> Iterator[pa.Table]:
+    with _Buckets(folder, place, places) as buckets:
         for batch in batches:
-            buckets.deal(batch, pc.divide(batch[place], BUCKET_ROWS))
-        for table in buckets.read():
-            yield table.take(pc.sort_indices(table, [(place, "ascending")]))
+            buckets.deal(batch)
+        if not buckets.has_files:
+            yield from buckets.waiting()
+            return
+        buckets.write()
+    for number, part in enumerate(buckets.ranges):
+        file = folder / str(number)
+        if buckets.num_bytes[number] > BUCKET_BYTES and len(part) > 1:
+            yield from _in_order(_batches(file), place, _folder(folder / f"of-{number}"), part)
+        elif buckets.num_bytes[number]:
+            yield _sorted(list(_batches(file)), place)
+        file.unlink(missing_ok=True)
 
 
 class _Buckets:
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._waiting: dict[int, list[pa.Table]] = {}
-        self._num_waiting: dict[int, int] = {}
-        self._files: dict[int, list[Path]] = {}
+    """Rows on their way to one file per range of places; the files are there until the folder goes."""
 
-    def deal(self, batch: pa.RecordBatch, numbers: pa.Array) -> None:
-        """Lay the rows beside those that go to the same buckets."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
+    def __init__(self, folder: Path, place: str, places: range) -> None:
+        self._folder, self._place, self._first = folder, place, places.start
+        self._width = max(1, -(-len(places) // NUM_BUCKETS))
+        self.ranges = [places[at : at + self._width] for at in range(0, len(places), self._width)]
+        self.num_bytes = [0] * len(self.ranges)
+        self._waiting: list[pa.RecordBatch] = []
+        self._num_waiting = 0  # bytes
+        self._writers: dict[int, pa.ipc.RecordBatchStreamWriter] = {}
+        self._open = contextlib.ExitStack()
 
-        order = pc.sort_indices(numbers)
-        rows = pa.Table.from_batches([batch])
-        ends = numbers.take(order).value_counts()
-        start = 0
-        for entry in ends.to_pylist():
-            # a copy: a slice would keep the whole batch until the last of its buckets is written
-            self._lay(entry["values"], rows.take(order.slice(start, entry["counts"])))
-            start += entry["counts"]
-        while sum(self._num_waiting.values()) > WAITING_ROWS:
-            self._write(max(self._num_waiting, key=lambda number: self._num_waiting[number]))
+    def __enter__(self) -> _Buckets:
+        return self
 
-    def read(self) -> Iterator[pa.Table]:
-        """Bucket after bucket; each is forgotten when the next is asked for."""
+    def __exit__(self, *exc_info: object) -> None:
+        self._open.close()
+
+    @property
+    def has_files(self) -> bool:
+        return bool(self._writers)
+
+    def deal(self, batch: pa.RecordBatch) -> None:
+        """Take rows, and write all that wait if they are many."""
+        self._waiting.append(batch)
+        self._num_waiting += batch.nbytes
+        if self._num_waiting > WAITING_BYTES:
+            self.write()
+
+    def waiting(self) -> Iterator[pa.Table]:
+        """What was never written, in order: one table, or none."""
+        if self._waiting:
+            yield _sorted(self._waiting, self._place)
+
+    def write(self) -> None:
+        """Append what waits to the files."""
+        import numpy as np
+
+        if not self._waiting:
+            return
+        rows = _joined(self._waiting)
+        self._waiting, self._num_waiting = [], 0
+        numbers = (rows[self._place].to_numpy() - self._first) // self._width
+        rows = rows.take(np.argsort(numbers.astype(np.uint8), kind="stable"))  # bytes are sorted by counting
+        starts = [0, *np.cumsum(np.bincount(numbers, minlength=len(self.ranges))).tolist()]
+        for number, (start, end) in enumerate(itertools.pairwise(starts)):
+            if start < end:
+                part = rows.slice(start, end - start)
+                self.num_bytes[number] += part.nbytes
+                self._writer(number, rows.schema).write_batch(part)
+
+    def _writer(self, number: int, schema: pa.Schema) -> pa.ipc.RecordBatchStreamWriter:
         import pyarrow as pa
         import pyarrow.ipc
 
-        for number in sorted({*self._files, *self._waiting}):
-            tables = self._waiting.pop(number, [])
-            for file in self._files.get(number, ()):
-                with pa.ipc.open_file(file) as opened:
-                    tables.append(opened.read_all())
-                file.unlink()
-            yield pa.concat_tables(tables)
+        if number not in self._writers:
+            options = pa.ipc.IpcWriteOptions(compression="lz4")
+            writer = pa.ipc.new_stream(str(self._folder / str(number)), schema, options=options)
+            self._writers[number] = self._open.enter_context(writer)
+        return self._writers[number]
 
-    def _lay(self, number: int, rows: pa.Table) -> None:
-        self._waiting.setdefault(number, []).append(rows)
-        self._num_waiting[number] = self._num_waiting.get(number, 0) + rows.num_rows
 
-    def _write(self, number: int) -> None:
-        import pyarrow as pa
-        import pyarrow.ipc
+def _batches(file: Path) -> Iterator[pa.RecordBatch]:
+    import pyarrow as pa
+    import pyarrow.ipc
 
-        tables, num_files = self._waiting.pop(number), len(self._files.setdefault(number, []))
-        del self._num_waiting[number]
-        path = self._folder / f"{number}-{num_files}.arrow"
-        rows = pa.concat_tables(tables).combine_chunks()
-        with pa.ipc.new_file(path, rows.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
-            writer.write_table(rows)
-        self._files[number].append(path)
+    with pa.OSFile(str(file)) as opened, pa.ipc.open_stream(opened) as reader:
+        yield from reader
+
+
+def _sorted(batches: list[pa.RecordBatch], place: str) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    rows = _joined(batches)
+    return pa.Table.from_batches([rows.take(pc.sort_indices(rows[place]))])
+
+
+def _joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    """One batch: pieces of many small ones would cost more than their rows."""
+    import pyarrow as pa
+
+    return pa.concat_batches(batches)
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir()
+    return path

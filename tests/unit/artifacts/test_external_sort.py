@@ -15,25 +15,30 @@ from spavl.artifacts import external_sort
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.integers(0, 200),
-    st.integers(1, 40),
-    st.integers(1, 60),
+    st.lists(st.integers(0, 90), max_size=150),
+    st.integers(1, 2000),
+    st.integers(1, 3000),
     st.integers(1, 30),
+    st.integers(2, 7),
     st.randoms(use_true_random=False),
 )
 def test_every_row_comes_once_in_the_order_of_its_place(
-    num: int, bucket: int, waiting: int, batch: int, random: object
+    lengths: list[int], bucket: int, waiting: int, batch: int, num_buckets: int, random: object
 ) -> None:
+    num = len(lengths)
     places = list(range(num))
     random.shuffle(places)
-    rows = pa.table({"place": pa.array(places, pa.int64()), "text": [f"row {place}" for place in places]})
+    texts = [f"row {place} " + "x" * lengths[place] for place in places]
+    rows = pa.table({"place": pa.array(places, pa.int64()), "text": pa.array(texts, pa.string())})
     with (
         tempfile.TemporaryDirectory() as folder,
-        mock.patch.multiple(external_sort, BUCKET_ROWS=bucket, WAITING_ROWS=waiting),
+        mock.patch.multiple(
+            external_sort, BUCKET_BYTES=bucket, WAITING_BYTES=waiting, NUM_BUCKETS=num_buckets
+        ),
     ):
-        tables = list(external_sort.in_order(rows.to_batches(batch), "place", Path(folder)))
+        tables = list(external_sort.in_order(rows.to_batches(batch), "place", Path(folder), num))
         assert not list(Path(folder).iterdir())
     assert [text for table in tables for text in table["text"].to_pylist()] == [
-        f"row {n}" for n in range(num)
+        f"row {n} " + "x" * lengths[n] for n in range(num)
     ]
-    assert all(table.num_rows <= bucket for table in tables)
+    assert all(table.num_rows == 1 or table.nbytes <= max(bucket, waiting) for table in tables)

@@ -14,8 +14,7 @@ from spavl.errors import UserError
 from spavl.stages.dataset import stage
 from spavl.stages.dataset.part_files import ROWS_PER_GROUP
 from spavl.stages.dataset.published import PREFIXES
-from spavl.stages.dataset.rows import SPLITS
-from spavl.stages.dataset.splitting import ImageSplit
+from spavl.stages.dataset.rows import SPLITS, ImageSplit
 
 TEXT = "only the data files may hold this text"
 

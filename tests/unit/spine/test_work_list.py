@@ -16,7 +16,7 @@ from spavl.artifacts.parts import Part, Table
 from spavl.artifacts.store import open_store
 from spavl.errors import UserError
 from spavl.run import work_list
-from spavl.run.prepare import ShardWriter, cut, number_items, write_shards
+from spavl.run.prepare import ShardWriter, cut, list_items, write_shards
 from spavl.run.work_list import Group, ShardFile, WorkList
 from spavl.stage import Chunk, Items, WorkItem
 
@@ -38,7 +38,7 @@ def laid_out(
         scratch = Path(folder)
         store = open_store(f"file://{scratch / 'store'}")
         engine = Engine(store, scratch, scratch / "cache")
-        number_items(engine, _as_items(engine, listed) if as_items else iter(listed), scratch)
+        list_items(engine, _as_items(engine, listed) if as_items else iter(listed), scratch)
         engine.execute("CREATE TEMP TABLE reused_ids (id VARCHAR)")
         for id in reused:
             engine.execute(f"INSERT INTO reused_ids VALUES ('{id}')")
@@ -118,7 +118,7 @@ def test_every_new_item_is_in_exactly_one_chunk_and_every_shard_has_work(
 def test_finished_chunks_are_passed_over_and_the_others_keep_their_numbers(tmp_path: Path) -> None:
     store = open_store(f"file://{tmp_path / 'store'}")
     engine = Engine(store, tmp_path, tmp_path / "cache")
-    number_items(engine, iter(items(5000)), tmp_path)
+    list_items(engine, iter(items(5000)), tmp_path)
     groups = cut(engine, 1, 7)
     write_shards(engine, ShardWriter(store, "r", "responses", tmp_path, groups))
     listed = ShardFile.of(store, tmp_path, "r", "responses", "bold", 0)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from spavl.audit.copies import copies
 from spavl.audit.thumbnails import THUMBNAIL_TABLE
 from spavl.stage import StageContext
-from spavl.stages.dataset.splitting import LEFT_OUT, ImageSplit
+from spavl.stages.dataset.rows import ImageSplit
+from spavl.stages.dataset.splitting import LEFT_OUT
 
 if TYPE_CHECKING:
     from spavl.artifacts.engine import Relation

@@ -21,8 +21,8 @@ from spavl.stage import CopiedFile, StageContext, Tables
 from spavl.stages.dataset.making_rows import ORDER
 from spavl.stages.dataset.part_files import PartFiles
 from spavl.stages.dataset.published import COLUMNS, published_sql, value_sql
-from spavl.stages.dataset.rows import SPLITS
-from spavl.stages.dataset.version_parts import VersionPart, kept_parts
+from spavl.stages.dataset.rows import SPLITS, VersionPart
+from spavl.stages.dataset.version_parts import kept_parts
 
 if TYPE_CHECKING:
     import pyarrow as pa

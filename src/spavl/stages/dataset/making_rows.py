@@ -15,8 +15,8 @@ from spavl.errors import UserError
 from spavl.records import arrow_schema
 from spavl.sql import literal
 from spavl.stage import Tables
-from spavl.stages.dataset.rows import SPLITS, DatasetRow
-from spavl.stages.dataset.splitting import LEFT_OUT, ImageSplit
+from spavl.stages.dataset.rows import SPLITS, DatasetRow, ImageSplit
+from spavl.stages.dataset.splitting import LEFT_OUT
 
 if TYPE_CHECKING:
     from spavl.artifacts.engine import Relation

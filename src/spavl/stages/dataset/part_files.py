@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from spavl.stages.dataset.published import PREFIXES, schema
-from spavl.stages.dataset.version_parts import PART_BYTES, PART_ROWS, VersionPart
+from spavl.stages.dataset.rows import VersionPart
+from spavl.stages.dataset.version_parts import PART_BYTES, PART_ROWS
 
 if TYPE_CHECKING:
     import pyarrow as pa
