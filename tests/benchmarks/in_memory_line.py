@@ -11,6 +11,7 @@ from spavl.artifacts.store import open_store
 from spavl.config.root import Config
 from spavl.inference import resolve_revision
 from spavl.stage import Sealed
+from spavl.stages import stage_module
 
 
 class InMemoryLine(FakeContext):
