@@ -103,7 +103,9 @@ class PartWriter:
         import pyarrow as pa
 
         table = pa.Table.from_batches([rows]) if isinstance(rows, pa.RecordBatch) else rows
-        self._waiting.append(table.select(self._schema.names).cast(self._schema))
+        if not table.schema.equals(self._schema, check_metadata=True):
+            table = table.select(self._schema.names).cast(self._schema)
+        self._waiting.append(table)
         self._num_waiting += table.num_rows
         while self._num_waiting >= ROWS_PER_GROUP:
             self._write_group(ROWS_PER_GROUP)

@@ -127,7 +127,7 @@ class KubernetesLaunch(Section):
         None,
         description="Airflow connection of the cluster; unset is the pod's own service account, or KUBECONFIG.",
     )
-    images: ImagesOfPods = ImagesOfPods()
+    images: ImagesOfPods = Field(default_factory=ImagesOfPods)
     service_account: ObjectName = Field(
         "spavl-job",
         description="Service account of the pods; it needs no rights and its token is not mounted.",
@@ -142,10 +142,12 @@ class KubernetesLaunch(Section):
         None, description="PersistentVolumeClaim that keeps fetched weights; unset fetches them for each pod."
     )
     model_cache_size: Quantity = Field("100Gi", description="Without a claim: disk for a pod's weights.")
-    cpu: PodConfig = Field(PodConfig(), description="Pods of CPU stages, and of every prepare and seal.")
-    inference: PodConfig = Field(PodConfig(), description="Pods that ask models.")
+    cpu: PodConfig = Field(
+        default_factory=PodConfig, description="Pods of CPU stages, and of every prepare and seal."
+    )
+    inference: PodConfig = Field(default_factory=PodConfig, description="Pods that ask models.")
     training: TrainingPodConfig = Field(
-        TrainingPodConfig(), description="Pods that train; one process per GPU."
+        default_factory=TrainingPodConfig, description="Pods that train; one process per GPU."
     )
     trainjob: TrainJobConfig | None = Field(
         None, description="Train by Kubeflow Trainer; unset is a Job on one node."

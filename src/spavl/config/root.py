@@ -40,9 +40,10 @@ class _Config(Section):
         None,
         description="Folder inside `expectations/` whose suites replace single expectations; unset uses them as they are.",
     )
-    launch: LaunchConfig = LocalLaunch()
-    reuse: ReuseConfig = ReuseConfig()
-    tables: TablesConfig = TablesConfig()
+    # factories: a default that is made at import costs every process the validators of its section
+    launch: LaunchConfig = Field(default_factory=LocalLaunch)
+    reuse: ReuseConfig = Field(default_factory=ReuseConfig)
+    tables: TablesConfig = Field(default_factory=TablesConfig)
 
     def section(self, stage: str) -> StageSection:
         """A stage's own section."""
@@ -95,5 +96,5 @@ else:
         __base__=_Config,
         __doc__=_Config.__doc__,
         __module__=__name__,
-        **{stage: (section_type_of(stage), section_type_of(stage)()) for stage in BY_NAME},
+        **{stage: (kind := section_type_of(stage), Field(default_factory=kind)) for stage in BY_NAME},
     )

@@ -25,7 +25,7 @@ from spavl.judging.behaviours import BEHAVIOURS, PAIRED
 from spavl.judging.gold_files import GoldFolder
 from spavl.records import BENIGN
 from spavl.stages.judgements.config import GoldConfig
-from spavl.taxonomy import load_taxonomy
+from spavl.taxonomy import SAFE_LOADER, load_taxonomy
 
 REQUIRED = ("id", "behaviour", "response", "is_unsafe", "is_refusal", "helpful")
 OPTIONAL = ("language", "class3", "question", "image")
@@ -100,7 +100,7 @@ def read_gold_set(name: str) -> GoldSet:
     """All rows of a shipped set or of a CSV; raises UserError."""
     if name in SHIPPED:
         content = (resources.files("spavl.judging") / "gold_sets" / f"{name}.yaml").read_bytes()
-        cells = yaml.safe_load(content)["items"]
+        cells = yaml.load(content, Loader=SAFE_LOADER)["items"]
     else:
         if not name.lower().endswith(".csv"):
             raise UserError(

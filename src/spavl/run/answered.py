@@ -137,5 +137,6 @@ def _new_rows(run: StageRun, context: RunContext, known: WorkList) -> Iterator[t
                 f"{run.store.url_of(chunk.path)} has other rows than its work list names.",
                 next_step="Remove that file and run the shard again.",
             )
-        for table in pc.unique(expected["table"]).to_pylist():
-            yield table, rows.filter(pc.equal(expected["table"], table))
+        names = pc.unique(expected["table"]).to_pylist()
+        for table in names:
+            yield table, rows if len(names) == 1 else rows.filter(pc.equal(expected["table"], table))

@@ -52,7 +52,7 @@ _SHIPPED = (
 
 class BenchmarksConfig(StageSection):
     tasks: tuple[BenchmarkTask, ...] = Field(
-        tuple(BenchmarkTask(name=name, task=f"spavl/{name}") for name in _SHIPPED),
+        default_factory=lambda: tuple(BenchmarkTask(name=name, task=f"spavl/{name}") for name in _SHIPPED),
         description="Inspect tasks; names must differ.",
     )
     judge: ModelSpec | None = Field(

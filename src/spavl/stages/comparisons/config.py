@@ -17,6 +17,6 @@ class ComparisonsConfig(StageSection):
         1, ge=1, description="Pairs of responses from different groups, per question."
     )
     seed: int = Field(0, ge=0, description="Chooses the pairs.")
-    sampling: SamplingConfig = SamplingConfig(temperature=0.0)
+    sampling: SamplingConfig = Field(default_factory=lambda: SamplingConfig(temperature=0.0))
     num_shards: int = Field(1, ge=1, description="Shards of the judge's work.")
     chunk_size: int = Field(512, ge=1, description="Askings per part file: the most that a kill costs.")

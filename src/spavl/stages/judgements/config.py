@@ -63,9 +63,9 @@ class JudgementsConfig(StageSection):
     modes: tuple[Literal["image", "text"], ...] = Field(
         ("image", "text"), description="With and without the image."
     )
-    sampling: SamplingConfig = SamplingConfig(temperature=0.0)
+    sampling: SamplingConfig = Field(default_factory=lambda: SamplingConfig(temperature=0.0))
     gold: GoldConfig = Field(
-        GoldConfig(),
+        default_factory=GoldConfig,
         description="What every judge is put on trial with, here, in comparisons and in evaluation.",
     )
     num_shards: int = Field(1, ge=1, description="Shards of the judge's work.")

@@ -23,7 +23,7 @@ class QuestionsConfig(StageSection):
         description="Kinds asked for each harmful image.",
     )
     num_benign_controls: int = Field(2, ge=0, description="Benign controls asked for each benign image.")
-    sampling: SamplingConfig = SamplingConfig()
+    sampling: SamplingConfig = Field(default_factory=SamplingConfig)
     max_chars: int = Field(2000, ge=1, description="A longer question is recorded as unparsable.")
     num_shards: int = Field(1, ge=1, description="Shards of the generator's work.")
     chunk_size: int = Field(256, ge=1, description="Questions per part file: the most that a kill costs.")

@@ -23,4 +23,4 @@ class ApprovalConfig(Section):
 
 class ReleaseConfig(StageSection):
     channel: Name = Field("stable", description="Channel that a release is published to.")
-    approval: ApprovalConfig = ApprovalConfig()
+    approval: ApprovalConfig = Field(default_factory=ApprovalConfig)

@@ -19,7 +19,7 @@ class ResponsesConfig(StageSection):
         (), description="The answering models; at least two with differing safety."
     )
     num_samples_per_question: int = Field(1, ge=1, description="Answers per question and model.")
-    sampling: SamplingConfig = SamplingConfig()
+    sampling: SamplingConfig = Field(default_factory=SamplingConfig)
     num_shards: int = Field(1, ge=1, description="Shards per model.")
     chunk_size: int = Field(256, ge=1, description="Answers per part file: the most that a kill costs.")
 

@@ -87,7 +87,7 @@ class TrainingConfig(LearningConfig):
         gt=0,
         description="Chosen answers may become this much less likely than under the base (mean per answer in a step).",
     )
-    ppo: PpoConfig = PpoConfig()
+    ppo: PpoConfig = Field(default_factory=PpoConfig)
 
     @model_validator(mode="after")
     def _ppo_has_no_dropout(self) -> TrainingConfig:
