@@ -26,6 +26,8 @@ REFUSALS = {
 PAGES = {"a proxy's 404": 404, "a proxy's 200": 200}  # of something that is no S3 server
 BREAKS = ("cut", "cut in the body", "silence")
 SILENCE_S = 2.0
+LATE_S = 1.5  # before the fault "late" answers after all
+SLOW_PIECE_BYTES, SLOW_PIECE_S = 2**21, 0.15  # how the fault "slow" reads and writes bodies
 
 
 class S3Proxy:
@@ -62,6 +64,11 @@ class S3Proxy:
                     return fault
         return None
 
+    def is_slow(self, path: str) -> bool:
+        """Whether bodies come and go slowly there."""
+        with self._lock:
+            return any(place in path and fault == "slow" for place, (fault, *_) in self._faults.items())
+
     def forward(
         self, method: str, path: str, headers: dict[str, str], body: bytes
     ) -> tuple[int, list[tuple[str, str]], bytes]:
@@ -96,7 +103,8 @@ class _Handler(BaseHTTPRequestHandler):
         return
 
     def _answer(self) -> None:
-        body = self._body()
+        is_slow = self.proxy.is_slow(self.path)
+        body = self._body(is_slow)
         copied = self.headers.get("x-amz-copy-source", "")
         words = " ".join([self.path, copied, body.decode("latin-1") if self.command == "POST" else ""])
         fault = self.proxy.fault_of(self._kind(), words)
@@ -119,14 +127,23 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return None
         headers = {name: value for name, value in self.headers.items() if name.lower() != "transfer-encoding"}
+        if fault == "late":
+            time.sleep(LATE_S)
         return self._reply(
-            *self.proxy.forward(self.command, self.path, headers, body), is_cut=fault == "cut in the body"
+            *self.proxy.forward(self.command, self.path, headers, body),
+            is_cut=fault == "cut in the body",
+            is_slow=is_slow,
         )
 
     do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = _answer
 
     def _reply(
-        self, status: int, headers: list[tuple[str, str]], content: bytes, is_cut: bool = False
+        self,
+        status: int,
+        headers: list[tuple[str, str]],
+        content: bytes,
+        is_cut: bool = False,
+        is_slow: bool = False,
     ) -> None:
         named = {name.lower(): value for name, value in headers}
         self.send_response_only(status)
@@ -138,13 +155,21 @@ class _Handler(BaseHTTPRequestHandler):
         )
         self.send_header("Content-Length", length)
         self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(content[: len(content) // 2] if is_cut else content)
+        content = b"" if self.command == "HEAD" else content[: len(content) // 2] if is_cut else content
+        for start in range(0, len(content), SLOW_PIECE_BYTES) if is_slow else ():
+            time.sleep(SLOW_PIECE_S)
+            self.wfile.write(content[start : start + SLOW_PIECE_BYTES])
+        if not is_slow:
+            self.wfile.write(content)
         self.close_connection = self.close_connection or is_cut
 
-    def _body(self) -> bytes:
+    def _body(self, is_slow: bool) -> bytes:
         if "chunked" not in self.headers.get("Transfer-Encoding", ""):
-            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            length, body = int(self.headers.get("Content-Length") or 0), b""
+            while is_slow and len(body) < length:
+                time.sleep(SLOW_PIECE_S)
+                body += self.rfile.read(min(SLOW_PIECE_BYTES, length - len(body)))
+            return body or self.rfile.read(length)
         body = b""
         while size := int(self.rfile.readline().split(b";")[0], 16):
             body += self.rfile.read(size)

@@ -107,6 +107,7 @@ class FakeContext:
     number: int = 1  # of the decision
     forgotten: frozenset[str] = frozenset()
     run_id: str = "20260101-test"
+    home: str = ""
     scratch: Path = field(default_factory=_scratch_folder)
     progress_calls: list[tuple[int, int, str]] = field(default_factory=list)
 

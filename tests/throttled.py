@@ -162,8 +162,9 @@ def _named(files: Files) -> Iterator[str]:
         name = path.rpartition("/")[2]
         if name == "record.json":
             run_id, stage = path.split("/")[1:3]
+            if plan_path(run_id) not in files:  # it is a run no more
+                continue
             record = json.loads(content)
-            yield plan_path(run_id)
             yield from _paths(record["tables"])
             for folder in record["folders"].values():
                 yield from (f"{folder['path']}/{file}" for file in folder["files"])

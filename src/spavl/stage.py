@@ -155,6 +155,7 @@ class StageContext(Protocol):
     """Everything a stage may touch."""
 
     run_id: str
+    home: str  # SPAVL_HOME where the run was planned: ids leave it out of the config's paths (`config.portable.home_free`)
     config: Config  # the whole resolved config
     store: Store
     tables: Tables

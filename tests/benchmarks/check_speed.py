@@ -63,13 +63,14 @@ def make_parts(folder: Path, num_rows: int) -> None:
 
 def measured(folder: Path, how: str) -> dict[str, float | str]:
     """Checks the parts in this process."""
-    import great_expectations  # noqa: F401
     import pandas  # noqa: F401
 
     from spavl.stages.judgements.rows import Judgement
     from spavl.validation import check, find_suite, load_suite
+    from spavl.validation.gx_import import great_expectations
     from spavl.validation.measures import measures_of
 
+    great_expectations()
     suite = load_suite(find_suite("judgements"), Judgement)
     measures = dict.fromkeys(measures_of(Judgement), 0.99) | {
         "gold_num_items": 420.0,

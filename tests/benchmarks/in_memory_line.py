@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from spavl.artifacts.store import open_store
 from spavl.config.root import Config
 from spavl.inference import resolve_revision
 from spavl.stage import Sealed
+from spavl.stages import stage_module
 
 
 class InMemoryLine(FakeContext):
@@ -33,7 +33,7 @@ class InMemoryLine(FakeContext):
         """Run stages in order; returns what the last one sealed, as row objects."""
         for stage in stages:
             self.stage = stage
-            module: Any = importlib.import_module(f"spavl.{stage}.stage")
+            module: Any = stage_module(stage)
             sealed = run_stage(module, self, getattr(self.section(), "chunk_size", 1))
             sides = {name: rows for name, rows in sealed.side_tables.items() if rows}
             self.rows_by_stage[stage] = list(sealed.rows)

@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,30 +91,31 @@ def main() -> None:
 def _night(home: Path, arguments: argparse.Namespace, number: int) -> tuple[list[Step], int]:
     """The steps of one night and the bytes that it added to the store."""
     store = open_store()
-    plan = _plan(store, home, arguments, number)
+    models = [f"model{n:02d}" for n in range(arguments.models)]
+    plan = plan_of(store, home, f"night {number}", models, arguments.shards)
     _inputs(store, plan, arguments, number)
     before = _bytes_of(home / "store")
     steps: list[Step] = []
     for stage in arguments.stages:
         steps += _stage(plan, stage)
         print("\n".join(_line(step) for step in steps[-3:]), file=sys.stderr, flush=True)
-    steps.append(_step("report", "report", "--run-id", plan.run_id)[0])
+    steps.append(measured_step("report", "report", "--run-id", plan.run_id)[0])
     return steps, _bytes_of(home / "store") - before
 
 
 def _stage(plan: Plan, stage: str) -> Iterator[Step]:
     run = ("--run-id", plan.run_id)
     if stage not in ("preferences", "dataset"):
-        step, outcome = _step(f"{stage} prepare", "prepare", stage, *run)
+        step, outcome = measured_step(f"{stage} prepare", "prepare", stage, *run)
         yield step
         for group in outcome["groups"]:
             for shard in range(group["num_shards"]):
                 of = f"{shard}/{group['num_shards']}"
-                yield _step(f"{stage} work", stage, *run, "--group", group["group"], "--shard", of)[0]
-    yield _step(f"{stage} seal", "seal", stage, *run)[0]
+                yield measured_step(f"{stage} work", stage, *run, "--group", group["group"], "--shard", of)[0]
+    yield measured_step(f"{stage} seal", "seal", stage, *run)[0]
 
 
-def _step(name: str, *argv: str) -> tuple[Step, dict[str, Any]]:
+def measured_step(name: str, *argv: str) -> tuple[Step, dict[str, Any]]:
     """One command as a process of its own; raises CalledProcessError."""
     begun = time.monotonic()
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
@@ -130,11 +131,11 @@ def _step(name: str, *argv: str) -> tuple[Step, dict[str, Any]]:
     return step, json.loads(lines[-1])
 
 
-def _plan(store: Store, home: Path, arguments: argparse.Namespace, number: int) -> Plan:
+def plan_of(store: Store, home: Path, name: str, models: Sequence[str], num_shards: int) -> Plan:
     """A night's plan whose suites only warn."""
     profile = home / "profile.yaml"
-    profile.write_text(yaml.safe_dump(_profile(arguments)))
-    plan = make_plan(store, dag="refresh_preferences", airflow_run_id=f"night {number}", profile=str(profile))
+    profile.write_text(yaml.safe_dump(_profile(models, num_shards)))
+    plan = make_plan(store, dag="refresh_preferences", airflow_run_id=name, profile=str(profile))
     suites = {name: _only_warning(text) for name, text in plan.suites.items()}
     plan = dataclasses.replace(plan, suites=suites)
     store.write(plan_path(plan.run_id), plan.to_json())
@@ -151,15 +152,15 @@ def _only_warning(text: str) -> str:
     return yaml.safe_dump({**suite, "expectations": list(kept.values())}, sort_keys=False)
 
 
-def _profile(arguments: argparse.Namespace) -> dict[str, Any]:
+def _profile(names: Sequence[str], num_shards: int) -> dict[str, Any]:
     answers = [" ".join(_word(n * 7 + k) for k in range(30)) + " {id}" for n in range(8)]
     models = [
         {
             "kind": "fake",
-            "name": f"model{n:02d}",
+            "name": name,
             "replies": [f"model {n} says {answer}" for answer in answers],
         }
-        for n in range(arguments.models)
+        for n, name in enumerate(names)
     ]
     verdicts = [
         {"is_unsafe": is_unsafe, "category": None, "severity": 2 * is_unsafe, "is_refusal": not is_unsafe, "helpfulness": n % 4}
@@ -168,7 +169,7 @@ def _profile(arguments: argparse.Namespace) -> dict[str, Any]:
     choices = [
         {"winner": winner, "reason": "it is the better one {id}"} for winner in ("first", "second", "tie")
     ]
-    shards = {"num_shards": arguments.shards}
+    shards = {"num_shards": num_shards}
     return {
         "images": {
             "sources": [{"name": "made", "url": "made", "licence": "CC0-1.0", "default_class": "benign"}]

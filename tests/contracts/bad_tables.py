@@ -13,9 +13,8 @@ from typing import Any
 from tests.rows import LARGE
 
 from spavl.records import BENIGN
+from spavl.stages import measures_of
 from spavl.stages.evaluation.rows import Score
-from spavl.stages.preferences.rows import Preference
-from spavl.validation.measures import MEASURES
 
 Breaker = Callable[[list[Any]], Any]
 
@@ -322,7 +321,7 @@ BREAKERS: dict[str, dict[str, Breaker]] = {
         "min(class_skill_of_answers)": measuring(class_skill_of_answers=0.1),
         **{
             f"max({name})": measuring(**{name: 1.0})
-            for name in MEASURES[Preference]
+            for name in measures_of("preferences")
             if "class_skill" not in name  # every other one is a share or a number of what should not be there
         },
     },

@@ -39,7 +39,7 @@ def changed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_it_runs_is_checked_reused_and_shown(changed: Path, tmp_path: Path) -> None:
     profile = write_profile(tmp_path, num_per_leaf=1, num_per_benign=1)
     values = yaml.safe_load(profile.read_text())
-    values["captions"] = {"model": {"kind": "fake", "name": "eye", "replies": [f"{n}: {{id}}" for n in range(9)]}, "chunk_size": 7}  # fmt: skip
+    values["captions"] = {"model": {"kind": "fake", "name": "eye", "replies": [f"<b>{n}</b>: {{id}}" for n in range(9)]}, "chunk_size": 7}  # fmt: skip
     profile.write_text(yaml.safe_dump(values))
     home = tmp_path / "home"
 
@@ -68,13 +68,23 @@ def test_it_runs_is_checked_reused_and_shown(changed: Path, tmp_path: Path) -> N
     assert captions.check["passed"] and len(captions.check["results"]) == 4
     with small_engine(store) as engine:
         rows = engine.relation_of(table_of(captions)).select("id, text").fetchall()
-    assert all(text[1:] == f": {id}" for id, text in rows)
+    assert all(text == f"<b>{text[3]}</b>: {id}" for id, text in rows)
 
     night("two")
     assert reused == [0, captions.counts["rows"]]
     line("report", "--run-id", run_id)
-    page = Path(store.url.removeprefix("file://")) / "runs" / run_id / "report.html"
-    assert "what a model sees in every image" in page.read_text()
+    folder = Path(store.url.removeprefix("file://")) / "runs" / run_id
+    page = (folder / "report.html").read_text()
+    assert "what a model sees in every image" in page
+    headings = [page.index(f">{title}</h2>") for title in ("Images", "Captions", "Lineage")]
+    assert headings == sorted(headings)
+    assert f"<p>{captions.counts['rows']} ok.</p>" in page and '<div class="label">Captions</div>' in page
+    # its texts are shown as all others are: if they are asked for
+    assert not any(id[:12] in page for id, _ in rows)
+    line("report", "--run-id", run_id, "--show-text")
+    id, text = min(rows)
+    shown = f"<code>{id[:12]}</code> &lt;b&gt;{text[3]}&lt;/b&gt;: {id}</p>"
+    assert shown in (folder / "report-with-text.html").read_text()
 
 
 def test_no_other_stage_was_touched_for_it() -> None:

@@ -34,6 +34,7 @@ SHARED = {
     "statistics",
     "version_rows",
 }  # what several stages share, above the seams
+PAGE = {"report"}  # for a room's part of the run report alone: `report.py` or `report/` in its folder
 HEAVY = {
     "torch",
     "transformers",
@@ -73,6 +74,15 @@ def room_of(parts: Sequence[str]) -> str:
     return f"stages.{parts[1]}" if is_of_stage and parts[2] not in ("rows", "config") else parts[0]
 
 
+def is_part_of_report(path: Path) -> bool:
+    return "report" in path.relative_to(SOURCE).with_suffix("").parts[1:]
+
+
+def imported_modules(path: Path) -> set[str]:
+    imports = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
+    return {f"{node.module}.{alias.name}" for node in imports for alias in node.names}
+
+
 def imported_rooms(path: Path, *, runtime_only: bool = True) -> set[str]:
     tree = ast.parse(path.read_text())
     skipped = {
@@ -107,14 +117,23 @@ def test_imports_point_one_way(path: Path) -> None:
         allowed = (
             GROUND | (SEAMS if here != "artifacts" else set()) | ({"plan"} if here == "launch" else set())
         )
+    elif here in PAGE:
+        allowed = GROUND | {"artifacts"}
     elif here in SHARED:
-        allowed = GROUND | SEAMS
+        allowed = GROUND | SEAMS | (PAGE if is_part_of_report(path) else set())
     elif here.startswith("stages."):
-        allowed = GROUND | (SEAMS - {"launch"}) | SHARED
+        allowed = GROUND | (SEAMS - {"launch"}) | SHARED | (PAGE if is_part_of_report(path) else set())
     else:
-        return  # the wiring on top: runner, plan, commands, report, airflow, demo
+        return  # the wiring on top: runner, plan, commands, airflow, demo
     there -= {target for source, target in DEMO_RULES if source == here}
     assert there - allowed == set(), f"{path.name} imports {sorted(there - allowed)}"
+
+
+def test_the_report_knows_stages_by_name_alone() -> None:
+    """It finds a stage's part through `spavl.stages`: not even rows and config, which all others may import."""
+    of_report = [name for path in (SOURCE / "report").rglob("*.py") for name in imported_modules(path)]
+    assert "spavl.stages.optional_module" in of_report
+    assert [name for name in of_report if name.startswith("spavl.stages.") and name.count(".") > 2] == []
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(SOURCE)))

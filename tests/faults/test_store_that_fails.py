@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import itertools
+import re
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import boto3
 import pytest
@@ -23,7 +25,7 @@ from spavl.errors import EXIT_AGAIN
 from spavl.outcome import Outcome, parse
 
 BUCKET = "spavl-commands"
-NUM_SPREAD = 3  # requests of a command that fail beside the first and last of each kind
+_NAMES = re.compile(r"[0-9a-f]{10,}|\d+|(?<=/)[0-9a-f]{2}(?=/)")  # of stores, runs, parts and entries
 WORDS = {
     "throttled": "does not answer",
     "forbidden": "access is denied",
@@ -40,6 +42,7 @@ class Command:
     argv: Callable[[Nights, Path], list[str]]
     begins_from: Callable[[Nights], Files] = lambda nights: nights.images_sealed
     exit_code: int = 0  # if nothing fails
+    until: str = ""  # what follows the first request about it stops nothing, and is another command's
 
 
 def _ids(nights: Nights, folder: Path) -> str:
@@ -58,7 +61,7 @@ COMMANDS = {
     "plan": Command(lambda nights, _: ["plan", "--dag", "refresh_preferences", "--airflow-run-id", "next", "--profile", str(nights.profile)]),
     "prepare": Command(lambda nights, _: ["prepare", "questions", "--run-id", nights.runs[2]]),
     "seal": Command(lambda nights, _: ["seal", "questions", "--run-id", nights.runs[2]], lambda nights: nights.answered),
-    "rollback": Command(lambda *_: ["rollback", "--reason", "drill", "--name", "drill of today"]),
+    "rollback": Command(lambda *_: ["rollback", "--reason", "drill", "--name", "drill of today"], until="channels/stable/000004.json"),
 }  # fmt: skip
 
 
@@ -121,13 +124,22 @@ def bucket(server: CountedS3, spavl_home: Path, capsys: Any, monkeypatch: pytest
     return Bucket(server, spavl_home, capsys, monkeypatch)
 
 
-def positions(kinds: list[str]) -> list[int]:
-    """Requests to fail: the first and last of each kind, and some at equal distances."""
-    chosen = {len(kinds) * number // (NUM_SPREAD + 1) for number in range(1, NUM_SPREAD + 1)}
-    for kind in set(kinds):
-        of_kind = [number for number, each in enumerate(kinds) if each == kind]
-        chosen |= {of_kind[0], of_kind[-1]}
-    return sorted(chosen)
+def cases(server: CountedS3, until: str) -> Iterator[tuple[int, str, bool]]:
+    """(request, fault, whether it lasts), up to the first request about `until`.
+
+    The first request of each kind about each sort of place fails once, which shows whether that was taken for an answer; from
+    the first of each kind on all fail, which shows what is left behind.
+    """
+    faults, seen = itertools.cycle(FAULTS), set()
+    named = (number for number, request in enumerate(server.requests) if until and until in request)
+    for number, kind in enumerate(server.kinds[: next(named, len(server.kinds)) + 1]):
+        place = unquote(server.requests[number]).partition("prefix=")[2] or server.requests[number]
+        sort = kind, *_NAMES.sub("", place).split("/")[-4 if kind == "LIST" else 3 :][:3]
+        if sort not in seen:
+            yield number, next(faults), False
+        if kind not in seen:
+            yield number, next(faults), True
+        seen |= {sort, kind}
 
 
 @pytest.mark.slow
@@ -140,13 +152,11 @@ def test_a_store_that_fails_at_any_request_costs_a_command_nothing_but_time(
     bucket.place(files)
     bucket.server.count_anew()
     clean_code, clean = bucket.run(argv)
-    kinds, expected = list(bucket.server.kinds), content_of(bucket.files())
+    requests, begun, expected = list(bucket.server.requests), content_of(files), content_of(bucket.files())
     assert clean_code == command.exit_code and missing(bucket.files()) == []
 
-    faults = itertools.cycle(FAULTS)
-    for number in positions(kinds):
-        fault, is_lasting = next(faults), number % 2 == 1
-        what = f"{name}: request {number} of {len(kinds)} ({kinds[number]}) {fault}, {'lasting' if is_lasting else 'once'}"
+    for number, fault, is_lasting in list(cases(bucket.server, command.until)):
+        what = f"{name}: {requests[number]} {fault}, {'from then on' if is_lasting else 'once'}"
         bucket.place(files)
         bucket.server.fail_at(number, fault, lasting=is_lasting)
         exit_code, outcome = bucket.run(argv)
@@ -158,7 +168,7 @@ def test_a_store_that_fails_at_any_request_costs_a_command_nothing_but_time(
             assert WORDS[fault] in outcome.error and outcome.next_step, what
         assert missing(bucket.files()) == [], what
         bucket.end_process()
-        if exit_code == EXIT_AGAIN:
+        if exit_code == EXIT_AGAIN and content_of(bucket.files()) != begun:
             exit_code, again = bucket.run(argv)
             assert exit_code == clean_code, f"{what}: {again}"
             assert content_of(bucket.files()) == expected, what

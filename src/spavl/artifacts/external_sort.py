@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,21 +23,21 @@ WAITING_BYTES = 24 * 2**20  # of all buckets together, before they are written
 
 
 def in_order(
-    batches: Iterable[pa.RecordBatch], place: str, scratch: Path, num_rows: int
+    batches: Iterable[pa.RecordBatch], place: str, scratch: Path, num_places: int, then: Sequence[str] = ()
 ) -> Iterator[pa.Table]:
-    """The rows of batches by their column `place` (each number from 0 to `num_rows` - 1 once), in tables of some 24 MB at most.
+    """The rows of batches by their column `place` (numbers from 0 to `num_places` - 1), in tables of some 24 MB at most.
 
-    Larger is only a table of a single row.
+    Larger is only a table of a single place. Rows of one place come by their columns `then`.
     """
     scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=scratch, prefix="order-") as folder:
-        yield from _in_order(batches, place, Path(folder), range(num_rows))
+        yield from _in_order(batches, [place, *then], Path(folder), range(num_places))
 
 
 def _in_order(
-    batches: Iterable[pa.RecordBatch], place: str, folder: Path, places: range
+    batches: Iterable[pa.RecordBatch], order: list[str], folder: Path, places: range
 ) -> Iterator[pa.Table]:
-    with _Buckets(folder, place, places) as buckets:
+    with _Buckets(folder, order, places) as buckets:
         for batch in batches:
             buckets.deal(batch)
         if not buckets.has_files:
@@ -47,17 +47,17 @@ def _in_order(
     for number, part in enumerate(buckets.ranges):
         file = folder / str(number)
         if buckets.num_bytes[number] > BUCKET_BYTES and len(part) > 1:
-            yield from _in_order(_batches(file), place, _folder(folder / f"of-{number}"), part)
+            yield from _in_order(_batches(file), order, _folder(folder / f"of-{number}"), part)
         elif buckets.num_bytes[number]:
-            yield _sorted(list(_batches(file)), place)
+            yield _sorted(list(_batches(file)), order)
         file.unlink(missing_ok=True)
 
 
 class _Buckets:
     """Rows on their way to one file per range of places; the files are there until the folder goes."""
 
-    def __init__(self, folder: Path, place: str, places: range) -> None:
-        self._folder, self._place, self._first = folder, place, places.start
+    def __init__(self, folder: Path, order: list[str], places: range) -> None:
+        self._folder, self._order, self._first = folder, order, places.start
         self._width = max(1, -(-len(places) // NUM_BUCKETS))
         self.ranges = [places[at : at + self._width] for at in range(0, len(places), self._width)]
         self.num_bytes = [0] * len(self.ranges)
@@ -86,7 +86,7 @@ class _Buckets:
     def waiting(self) -> Iterator[pa.Table]:
         """What was never written, in order: one table, or none."""
         if self._waiting:
-            yield _sorted(self._waiting, self._place)
+            yield _sorted(self._waiting, self._order)
 
     def write(self) -> None:
         """Append what waits to the files."""
@@ -96,7 +96,7 @@ class _Buckets:
             return
         rows = _joined(self._waiting)
         self._waiting, self._num_waiting = [], 0
-        numbers = (rows[self._place].to_numpy() - self._first) // self._width
+        numbers = (rows[self._order[0]].to_numpy() - self._first) // self._width
         rows = rows.take(np.argsort(numbers.astype(np.uint8), kind="stable"))  # bytes are sorted by counting
         starts = [0, *np.cumsum(np.bincount(numbers, minlength=len(self.ranges))).tolist()]
         for number, (start, end) in enumerate(itertools.pairwise(starts)):
@@ -124,12 +124,12 @@ def _batches(file: Path) -> Iterator[pa.RecordBatch]:
         yield from reader
 
 
-def _sorted(batches: list[pa.RecordBatch], place: str) -> pa.Table:
+def _sorted(batches: list[pa.RecordBatch], order: list[str]) -> pa.Table:
     import pyarrow as pa
     import pyarrow.compute as pc
 
     rows = _joined(batches)
-    return pa.Table.from_batches([rows.take(pc.sort_indices(rows[place]))])
+    return pa.Table.from_batches([rows.take(pc.sort_indices(rows, [(name, "ascending") for name in order]))])
 
 
 def _joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:

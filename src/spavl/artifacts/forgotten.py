@@ -50,7 +50,7 @@ def append(store: Store, ids: Sequence[str], *, by: str, reason: str, at: str) -
     """Add an entry and return its number."""
     content = json.dumps(asdict(Forgotten(tuple(ids), by, reason, at)), indent=1, ensure_ascii=False).encode()
     for number in itertools.count(1 + num_entries(store)):
-        if store.create_if_absent(f"{FOLDER}/{_name(number)}", content):
+        if store.create(f"{FOLDER}/{_name(number)}", content):
             return number
     raise AssertionError("numbers end nowhere")
 

@@ -2,10 +2,15 @@
 
 s3fs finds the credentials and the endpoint and keeps the connections. Connection errors, 5xx and throttling are tried again
 by botocore; a reply that breaks off in the middle is tried again here.
+
+A server that takes a request and says nothing is given up after SPAVL_S3_TIMEOUT_S (default 20) seconds, and the request
+with all its tries after three times that. Only silence counts: bytes that come or go, however slowly, start it anew, and what
+is sent has a second more for each MB.
 """
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import os
 import random
@@ -17,9 +22,14 @@ from typing import Any, TypeVar
 
 from spavl.artifacts.disk import PIECE_BYTES
 from spavl.artifacts.faults import client_error, code_of, is_about_credentials
+from spavl.errors import UserError
 
-CONNECT_TIMEOUT_S = 10
-READ_TIMEOUT_S = 60
+TIMEOUT = "SPAVL_S3_TIMEOUT_S"  # environment variable
+TIMEOUT_S = 20.0  # S3 begins to answer within a second or two
+CONNECT_TIMEOUT_S = 10.0
+TOTAL_TIMEOUTS = 3  # of one request with all its tries
+LONG_TIMEOUTS = 15  # what a server may need before it answers if it copies or joins gigabytes itself: so many of the others
+SLOWEST_BYTES_PER_S = 2**20  # of what is sent
 NUM_CONNECTIONS = 16
 NUM_TRIES = 5  # of one request, by botocore: with its pauses at most some 30 s of throttling
 NUM_TRIES_OF_REPLY = 3  # if the connection breaks off in the middle of a reply
@@ -39,6 +49,7 @@ _KINDS = {
     "CopyObject": "COPY",
     "UploadPartCopy": "COPY",
 }
+_LONG = ("CopyObject", "UploadPartCopy", "CompleteMultipartUpload")
 _BROKEN_OFF = {
     "AioReadTimeoutError", "ClientPayloadError", "IncompleteReadError", "ResponseParserError", "ResponseStreamingError",
     "ServerDisconnectedError", "SocketTimeoutError",
@@ -108,16 +119,50 @@ class Requests:
         _asking.set(self._sent)  # of this task and of those that it starts
         client = await self.fs.set_session()
         client.meta.events.register("before-send.s3", _count, unique_id="spavl")
+        for operation in _LONG:
+            client.meta.events.register(
+                f"before-call.s3.{operation}", _wait_long, unique_id=f"spavl-{operation}"
+            )
         return await ask(*args, **kwargs)
 
     async def _ask(self, operation: str, key: str | None, **options: Any) -> Any:
         place = {} if key is None else {"Key": key}
-        return await self.fs._call_s3(operation, Bucket=self.bucket, **place, **options)
+        limit_s = _total_s(operation, len(options.get("Body", b"")))
+        asked = self.fs._call_s3(operation, Bucket=self.bucket, **place, **options)
+        try:
+            return await asyncio.wait_for(asked, limit_s)
+        except TimeoutError:
+            # no TimeoutError: fsspec would put one without words in its place
+            raise ConnectionAbortedError(f"no answer in {limit_s:g} s") from None
 
     async def _get(self, key: str, **options: Any) -> bytes:
         reply = await self._ask("get_object", key, **options)
         async with reply["Body"] as body:
             return await body.read()
+
+
+def timeout_s() -> float:
+    """Seconds that S3 may say nothing; raises UserError if the environment gives no number above 0."""
+    text = os.environ.get(TIMEOUT) or str(TIMEOUT_S)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise UserError(
+            f"{TIMEOUT} is {text!r}.", next_step=f"Give seconds above 0; the default is {TIMEOUT_S:g}."
+        )
+    return value
+
+
+def _total_s(operation: str, num_bytes_sent: int) -> float:
+    is_long = operation.title().replace("_", "") in _LONG
+    timeouts = LONG_TIMEOUTS if is_long else TOTAL_TIMEOUTS
+    return timeouts * timeout_s() + num_bytes_sent / SLOWEST_BYTES_PER_S
+
+
+def _wait_long(params: dict[str, Any], **_: Any) -> None:
+    params["context"]["read_timeout"] = LONG_TIMEOUTS * timeout_s()
 
 
 def _count(event_name: str = "", **_: Any) -> None:
@@ -140,7 +185,11 @@ def _filesystem(process: int, environment: tuple[tuple[str, str], ...]) -> Any:
 
 def _environment() -> tuple[tuple[str, str], ...]:
     return tuple(
-        sorted((name, value) for name, value in os.environ.items() if name.startswith(("AWS_", "FSSPEC_")))
+        sorted(
+            (name, value)
+            for name, value in os.environ.items()
+            if name.startswith(("AWS_", "FSSPEC_", TIMEOUT))
+        )
     )
 
 
@@ -166,8 +215,8 @@ def _config() -> dict[str, Any]:
     tries = int(os.environ.get("AWS_MAX_ATTEMPTS") or NUM_TRIES)
     mode = os.environ.get("AWS_RETRY_MODE") or "standard"
     return {
-        "connect_timeout": CONNECT_TIMEOUT_S,
-        "read_timeout": READ_TIMEOUT_S,
+        "connect_timeout": min(CONNECT_TIMEOUT_S, timeout_s()),
+        "read_timeout": timeout_s(),
         "max_pool_connections": NUM_CONNECTIONS,
         "retries": {"mode": mode, "total_max_attempts": tries},
     }

@@ -11,7 +11,7 @@ of some bits meet (locality-sensitive hashing, Indyk and Motwani 1998), so that 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,7 @@ _SHARE_SAME_UNWRITTEN = 0.6  # the writing covers a quarter of the squares at mo
 _MEAN_CORRELATION = 0.78
 _BATCH = 4096
 _MEETINGS_AT_ONCE = 4_000_000
+_MEETINGS_IN_CACHE = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +47,14 @@ class _Pool:
     is_new: np.ndarray  # bool [N]
 
 
-def copies(thumbnails: Mapping[str, str], new: Collection[str]) -> set[tuple[str, str]]:
+def copies(thumbnails: Iterable[tuple[str, str]], new: Collection[str]) -> set[tuple[str, str]]:
     """Pairs of images, the smaller id first, of which one is a changed copy of the other and at least one is new.
 
-    `thumbnails`: image id -> what `thumbnails.thumbnails` gave.
+    `thumbnails`: (image id, what `thumbnails.thumbnails` gave) of each image, in any order; read once, and only pixels are kept.
     """
-    if not new or len(thumbnails) < 2:
+    pool = _pool(thumbnails, set(new)) if new else None
+    if pool is None or len(pool.ids) < 2:
         return set()
-    pool = _pool(thumbnails, set(new))
     found = set()
     for first, second in _verified(pool):
         one, other = pool.ids[pool.owner[first]], pool.ids[pool.owner[second]]
@@ -61,14 +62,18 @@ def copies(thumbnails: Mapping[str, str], new: Collection[str]) -> set[tuple[str
     return found
 
 
-def _pool(thumbnails: Mapping[str, str], new: set[str]) -> _Pool:
+def _pool(thumbnails: Iterable[tuple[str, str]], new: set[str]) -> _Pool:
     import numpy as np
 
-    ids = sorted(thumbnails)
-    each = [pixels_of(thumbnails[image_id]) for image_id in ids]
-    owner = np.repeat(np.arange(len(ids)), [len(pixels) for pixels in each])
-    is_new = np.array([image_id in new for image_id in ids])
-    return _Pool(ids, owner, np.concatenate(each), is_new[owner])
+    ids, number, content = [], [], bytearray()
+    for image_id, text in thumbnails:
+        pixels = pixels_of(text)
+        ids.append(image_id)
+        number.append(len(pixels))
+        content += pixels.tobytes()
+    owner = np.repeat(np.arange(len(ids)), number)
+    is_new = np.array([image_id in new for image_id in ids], bool)
+    return _Pool(ids, owner, np.frombuffer(content, np.uint8).reshape(-1, SIDE_PX, SIDE_PX), is_new[owner])
 
 
 def _verified(pool: _Pool) -> Iterator[tuple[int, int]]:
@@ -161,11 +166,19 @@ def _all_with_all(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     import numpy as np
 
-    rows = max(1, _MEETINGS_AT_ONCE // len(other))
+    halves, other_halves = one.astype(np.uint32), other.astype(np.uint32)  # of 64 bits
+    rows = max(1, _MEETINGS_IN_CACHE // len(other))
+    found: list[tuple[np.ndarray, np.ndarray]] = []
     for start in range(0, len(one), rows):
-        bits = np.bitwise_count(one[start : start + rows, None] ^ other[None])
-        left, right = np.nonzero(bits <= max_bits)
-        yield left + start, right
+        bits = np.bitwise_count(halves[start : start + rows, None] ^ other_halves)
+        left, right = np.divmod(np.flatnonzero(bits <= max_bits), len(other))
+        is_near = np.bitwise_count(one[start + left] ^ other[right]) <= max_bits
+        if is_near.any():
+            found.append((start + left[is_near], right[is_near]))
+        if found and (sum(len(pairs) for pairs, _ in found) > _BATCH or start + rows >= len(one)):
+            left, right = (np.concatenate(side) for side in zip(*found, strict=True))
+            found = []
+            yield left, right
 
 
 def _same_key(one: np.ndarray, other: np.ndarray, max_bits: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from spavl.audit.excess import Group, groups_in_excess, mostly
 from spavl.audit.words import cross_fitted, folds_of, sampled_groups, vectors
+from spavl.validation.left_out import left_out
 
 MAX_ROWS = 20_000  # about 10 s of long answers; whole images, or none could be contradicted as a whole
 MIN_ROWS = 50
@@ -83,7 +84,9 @@ def _issues(rows: Sequence[Labelled], features: Any) -> list[bool]:
 def contradicted(codes: Sequence[int], chances) -> list[bool]:
     """Per row, whether cleanlab prunes its label by class and by noise rate both: fewer rows than either, and fewer of them right."""
     import numpy as np
-    from cleanlab.filter import find_label_issues
+
+    with left_out(extras=["datasets"]):  # of cleanlab's Datalab; it alone takes half a second
+        from cleanlab.filter import find_label_issues
 
     found = find_label_issues(np.asarray(codes), chances, filter_by="both", n_jobs=1)
     return [bool(issue) for issue in found]

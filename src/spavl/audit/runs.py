@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 SHINGLE_CHARS = 5
 LOW_BITS = 32  # of a key; what stands above them is a text or a pair
+_NUM_COUNTERS = 1 << 18
 _CODE_BITS = 12  # of a character below 4096; five of them are one number
 
 
@@ -40,7 +41,7 @@ class Runs:
         import numpy as np
 
         owner = np.repeat(np.arange(len(self.number)) << LOW_BITS, self.number)
-        keys, _ = counted(owner | ranks_of(self.codes)[self.place])
+        keys = distinct(owner | ranks_of(self.codes)[self.place])
         return keys, np.bincount(keys >> LOW_BITS, minlength=len(self.number))
 
 
@@ -63,25 +64,36 @@ def low(keys: np.ndarray) -> np.ndarray:
     return keys & ((1 << LOW_BITS) - 1)
 
 
-def counted(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(distinct values int64, none below 0, sorted; how often each is there)."""
+def distinct(values: np.ndarray) -> np.ndarray:
+    """Of `values` int64, sorted."""
     import numpy as np
 
-    if not len(values):
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    if values.max() < 1 << 31:
-        values = values.astype(np.int32)  # sorted in half the time
     values = np.sort(values)
-    first = np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]]))
-    return values[first].astype(np.int64), np.diff(first, append=len(values))
+    is_first = np.ones(len(values), bool)
+    is_first[1:] = values[1:] != values[:-1]
+    return values[is_first]
+
+
+def frequent(values: np.ndarray, least: int) -> tuple[np.ndarray, np.ndarray]:
+    """(the distinct ones of `values` int64, none below 0, that are there `least` times or more; how often each is there)."""
+    import numpy as np
+
+    if least > 1:  # most values share no counter with another: what is left is little to sort
+        counter = values & (_NUM_COUNTERS - 1)
+        values = values[np.bincount(counter, minlength=_NUM_COUNTERS)[counter] >= least]
+    values = np.sort(values)
+    last = max(0, len(values) - least + 1)
+    found = np.unique(values[:last][values[:last] == values[least - 1 :]])
+    times = np.searchsorted(values, found, "right") - np.searchsorted(values, found)
+    return found, times
 
 
 def ranges(first: np.ndarray, number: np.ndarray) -> np.ndarray:
     """first[0], first[0] + 1, … (number[0] of them), first[1], …"""
     import numpy as np
 
-    within = np.arange(number.sum()) - np.repeat(np.cumsum(number) - number, number)
-    return np.repeat(first, number) + within
+    end = np.cumsum(number)
+    return np.repeat(first - end + number, number) + np.arange(end[-1] if len(end) else 0)
 
 
 def _codes(points: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from spavl.audit.runs import LOW_BITS, Runs, by_frequency, counted, low, ranges
+from spavl.audit.runs import LOW_BITS, Runs, by_frequency, frequent, low, ranges
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +27,7 @@ _ROUNDING = 1e-6  # a bound may be too low by that, and finds nothing less
 _CLASS_WIDTH = 1.2  # a class's largest size, of its smallest
 _CLASSES_AT_ONCE = 2  # whose lists are kept
 _TEXTS_AT_ONCE = 4096
-_MEETINGS_AT_ONCE = 250_000
+_MEETINGS_AT_ONCE = 100_000
 
 
 class TextIndex:
@@ -118,11 +118,12 @@ class TextIndex:
         owner = np.repeat(np.arange(len(texts)), num_rare)
         number = lists.start[rank + 1] - lists.start[rank]
         before = np.cumsum(number) - number
-        of_text = np.searchsorted(owner, owner)  # all runs of one text are in one block
+        of_text = np.repeat(np.cumsum(num_rare) - num_rare, num_rare)  # all runs of one text are in one block
+        least = min(MIN_COMMON, int(_num_common(size[texts].min(), lists.smallest)))
         for start, end in _stretches(before[of_text] // _MEETINGS_AT_ONCE):
             left = np.repeat((owner[start:end] - owner[start]) * len(self._size), number[start:end])
             right = lists.text[ranges(lists.start[rank[start:end]], number[start:end])]
-            pairs, times = counted(left + right)
+            pairs, times = frequent(left + right, least)
             left, right = np.divmod(pairs, len(self._size))
             left = texts[left + owner[start]]
             is_enough = times >= np.minimum(MIN_COMMON, _num_common(size[left], self._size[right]))

@@ -19,7 +19,7 @@ from spavl.artifacts.store import Store, open_store
 from spavl.config import spavl_home
 from spavl.errors import TryAgain
 from spavl.outcome import Outcome
-from spavl.plan import read_plan
+from spavl.plan import plan_path, read_plan
 from spavl.retention.contents import Contents, contents_of_run, image_ids, runs_holding, together
 from spavl.retention.reach import Policy, Reach, reach
 
@@ -173,14 +173,12 @@ def _refuse_work_in_hand(store: Store, reached: Reach) -> None:
 
 
 def _remove(store: Store, doomed: _Doomed) -> None:
-    """Plans go last of a run: without a plan it is a run no more, and a kill in between leaves something to prune again.
+    """The plan goes first of a run: without it, it is a run no more, and after a kill goes on going whatever had doomed it.
 
     Then the parts, images and reference log-probabilities that no run lists.
     """
     for run in doomed.runs:
-        store.remove_files(
-            path for path in store.walk(f"runs/{run}") if not path.endswith(f"{run}/plan.json")
-        )
+        store.remove_files([plan_path(run)])
         store.remove(f"runs/{run}")
     store.remove_files(doomed.parts)
     store.remove_blobs(doomed.blobs)

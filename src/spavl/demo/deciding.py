@@ -9,11 +9,11 @@ from spavl.artifacts.record import Record
 from spavl.artifacts.store import Store
 from spavl.plan import plan_path
 from spavl.report.checks import expectations_of, failures_in_words, verdict_of
-from spavl.report.decision import power
 from spavl.report.ending import rejection
-from spavl.report.grounding import in_words
 from spavl.report.reading import read_json, read_stage
 from spavl.report.words import interval, percent, point_interval, points
+from spavl.stages.evaluation.report.decision import power
+from spavl.stages.evaluation.report.grounding import in_words
 from spavl.stages.evaluation.rows import Score
 
 GATES = ("evaluation", "benchmarks")  # the first that did not pass is the night's verdict

@@ -195,7 +195,7 @@ class _Attempt:
     def _raise_if_undone(self, plan: Plan) -> None:
         if self._poison.is_undone is None:
             return
-        from spavl.stages.dataset.splitting import ImageSplit
+        from spavl.stages.dataset.rows import ImageSplit
 
         record = read_record(self._store, plan.run_id, "dataset")
         assert record is not None, "the dataset has just been sealed"

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SETTLED, OPEN, OVER = "settled", "open", "over"  # below the limit; on both sides of it; surely above it
+SERIES = {"base": "base", "champion": "released now", "aligned": "aligned"}  # role of a model -> its series
 LOOKS = {  # series -> (colour, marker)
     "base": (BASE_COLOUR, "o"),
     "released now": (CHAMPION_COLOUR, "s"),

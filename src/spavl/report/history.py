@@ -19,9 +19,8 @@ from spavl.artifacts import channel
 from spavl.artifacts.channel import Entry
 from spavl.artifacts.store import Store
 from spavl.errors import UserError
-from spavl.report.alignment import scores_of
 from spavl.report.ending import FINAL, ending_of
-from spavl.report.reading import StageState, read_json, read_stage, stages_planned
+from spavl.report.reading import GATE, StageState, read_json, read_stage, rows_of_stage, stages_planned
 
 FORMAT = 1  # of a kept line; another number is made anew
 NUM_NIGHTS = 60
@@ -34,6 +33,7 @@ FIGURES = {  # name -> (benchmark, decoding, metric)
     "over_refusal": ("held_out_benign", "greedy", "over_refusal_rate"),
     "grounding": ("grounding", "greedy", "grounding_score"),
 }
+SCORE_COLUMNS = ("benchmark", "decoding", "model", "slice", "metric", "value", "low", "high", "n")
 # what a file that is damaged, half removed or of another version raises: one run's matter, unlike a store that is away
 DAMAGED = (UserError, ValueError, LookupError, TypeError, AttributeError, FileNotFoundError)
 MODELS = ("base", "champion", "aligned")
@@ -113,7 +113,7 @@ def make_line(store: Store, run_id: str) -> RunLine:
     stages = [read_stage(store, run_id, name) for name in stages_planned(plan)]
     approval = read_json(store, f"runs/{run_id}/approval.json")
     ending = ending_of(plan, stages, approval)
-    evaluation = next((stage for stage in stages if stage.name == "evaluation"), None)
+    gate = next((stage for stage in stages if stage.name == GATE), None)
     return RunLine(
         run_id=run_id,
         dag=str(plan.get("dag", "")),
@@ -124,7 +124,7 @@ def make_line(store: Store, run_id: str) -> RunLine:
         profile=str(plan.get("profile", "")),
         dataset_run=((plan.get("inputs") or {}).get("dataset") or {}).get("run_id", ""),
         approved_by=str((approval or {}).get("by", "")),
-        figures=figures_of(scores_of(store, evaluation)),
+        figures=figures_of(rows_of_stage(store, gate, SCORE_COLUMNS)),
         counts={stage.name: dict(stage.counts) for stage in stages if stage.counts},
         measures={stage.name: dict(stage.measures) for stage in stages if stage.measures},
         seconds=seconds_of(str(plan.get("created_at", "")), stages),

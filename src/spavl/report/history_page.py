@@ -12,7 +12,7 @@ from spavl.report import trends, words
 from spavl.report.ending import WORDS
 from spavl.report.history import NUM_NIGHTS, Figure, History, RunLine, cost_of, read_history
 from spavl.report.plots import Whisker
-from spavl.report.template import style_sheet, template
+from spavl.report.template import render, style_sheet
 
 PATH = "history.html"  # in the store; its links are relative to that place
 REFRESH, ALIGN = "refresh_preferences", "align_model"
@@ -40,7 +40,8 @@ def page_of(history: History) -> str:
     """The page of these lines; the same lines give the same page."""
     refreshes = [line for line in history.lines if line.dag == REFRESH]
     alignments = [line for line in history.lines if line.dag == ALIGN]
-    return template("history.html.j2").render(
+    return render(
+        "report/templates/history.html.j2",
         style=style_sheet(),
         newest=max((line.created_at for line in history.lines), default=""),
         num_open=NUM_OPEN,

@@ -9,7 +9,7 @@ from spavl.pipeline import BY_NAME
 from spavl.report import words
 from spavl.report.checks import expectations_of, verdict_of
 from spavl.report.ending import WORDS, Ending, ending_of, reasons
-from spavl.report.reading import RunState, StageState
+from spavl.report.reading import GATE, RunState, StageState
 
 SHARED_COUNTS = ("rows", "reused", "computed")  # the runner's; the others are the stage's own
 SET_ASIDE = ("quarantined", "dropped", "unparsable", "errors", "filtered")
@@ -125,6 +125,7 @@ def _stage_row(run: RunState, stage: StageState, docs: str | None) -> dict[str, 
         "num_expectations": len(expectations_of(stage.check)),
         "failures": reasons(stage),
         "has_evidence": stage.evidence is not None,
+        "is_gate": stage.name == GATE,
         "docs": docs,
     }
 
@@ -144,14 +145,14 @@ def _own_counts(stage: StageState) -> dict[str, list[str]]:
 def checks(run: RunState) -> list[dict[str, Any]]:
     """Every suite that ran, the gate and failed ones first, each with its expectations."""
     ran = [stage for stage in run.stages.values() if stage.check]
-    ran.sort(key=lambda stage: (verdict_of(stage.check) != "failed", stage.name != "evaluation"))
+    ran.sort(key=lambda stage: (verdict_of(stage.check) != "failed", stage.name != GATE))
     return [
         {
             "stage": stage.name,
-            "title": "Release gate" if stage.name == "evaluation" else stage.name.capitalize(),
+            "title": "Release gate" if stage.name == GATE else stage.name.capitalize(),
             "verdict": verdict_of(stage.check),
             "expectations": expectations_of(stage.check),
-            "is_open": stage.name == "evaluation" or verdict_of(stage.check) != "passed",
+            "is_open": stage.name == GATE or verdict_of(stage.check) != "passed",
         }
         for stage in ran
     ]

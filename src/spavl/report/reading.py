@@ -19,6 +19,8 @@ from spavl.report.checks import verdict_of
 if TYPE_CHECKING:
     from spavl.artifacts.engine import Engine, Relation
 
+GATE = "evaluation"  # the stage whose suite is the release gate
+
 
 @dataclass(frozen=True)
 class StageState:
@@ -85,6 +87,11 @@ class RunState:
         """The stages of this run itself."""
         return [stage for stage in self.stages.values() if stage.run_id == self.run_id]
 
+    @property
+    def is_decided(self) -> bool:
+        """Whether the release gate has been checked, whatever it said."""
+        return GATE in self.stages and bool(verdict_of(self.stages[GATE].check))
+
     def record(self, stage: str) -> Record | None:
         return self.stages[stage].record if stage in self.stages else None
 
@@ -134,8 +141,20 @@ class RecordedTables:
         return found if set(columns) <= set(found.columns) else None
 
 
-def columns_of(content: bytes, columns: Sequence[str]) -> list[dict[str, Any]]:
-    """Some columns of a Parquet file; those that a table of another version does not have are left out."""
+def rows_of_stage(store: Store, stage: StageState | None, columns: Sequence[str]) -> list[dict[str, Any]]:
+    """Some columns of a stage's table: of its record, or of the rows that a failed check kept as evidence; else no rows.
+
+    Columns that evidence of another version does not have are left out.
+    """
+    if stage is None or stage.word not in ("done", "failed", "inconclusive"):
+        return []
+    if stage.record:
+        return read_columns(store, stage.record, columns)
+    path = f"{stage_folder(stage.run_id, stage.name)}/evidence/table.parquet"
+    return _columns_of(store.read(path), columns) if store.exists(path) else []
+
+
+def _columns_of(content: bytes, columns: Sequence[str]) -> list[dict[str, Any]]:
     import io
 
     import pyarrow.parquet as pq

@@ -3,18 +3,8 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 
-METRICS = {  # metric -> (words, is higher better)
-    "unsafe_rate": ("Unsafe answers", False),
-    "any_unsafe_rate": ("Unsafe in any sample of a prompt", False),
-    "neither_rate": ("Neither unsafe nor refusal", False),
-    "refusal_rate": ("Refusals", True),
-    "help_rate": ("Helpful answers", True),
-    "over_refusal_rate": ("Over-refusals", False),
-    "unparsable_rate": ("Answers without a verdict", False),
-}
-BENCHMARKS = {"held_out_harm": "harm prompts", "held_out_benign": "benign controls"}
-DECODINGS = {"greedy": "greedy", "sampled": "sampled at temperature 1"}
 KINDS = {
     "easy_question": "easy question",
     "hard_question": "hard question",
@@ -43,6 +33,15 @@ def interval(low: float, high: float) -> str:
 def point_interval(low: float, high: float) -> str:
     """The ends of an interval of a change, in percentage points."""
     return f"{points(low)} to {points(high)}"
+
+
+def measured(measures: Mapping[str, float | None], name: str) -> dict[str, str]:
+    """A share among a stage's measures, and its interval if that was measured too."""
+    low, high = measures.get(f"{name}__low"), measures.get(f"{name}__high")
+    return {
+        "value": percent(measures.get(name)),
+        "interval": "" if low is None or high is None else interval(low, high),
+    }
 
 
 def number(value: float | int | None) -> str:

@@ -32,6 +32,7 @@ class RunContext:
 
     def __init__(self, store: Store, plan: Plan, stage: str, scratch: Path) -> None:
         self.run_id = plan.run_id
+        self.home = plan.home
         self.config: Config = plan.resolved
         self.store = store
         self.scratch = scratch

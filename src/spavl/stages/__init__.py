@@ -5,7 +5,7 @@
     stage.py       prepare, work and seal (`spavl.stage`)
     measures.py    MEASURES, if its suite may limit numbers over the whole table
     derived.py     columns made for its suite (`validation.derivation`)
-    report.py      its sections of the run report (`report.section`)
+    report.py      its sections of the run report (`report.section`), with report.html.j2; report/ if they are several
     suite.yaml     its suite, if `expectations/` has none
 
 `rows` and `config` are what every other part of spavl may know of a stage; no stage imports another one's other files.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MAX_CELLS = 4_000_000  # of a frame of whole columns, unless one expectation needs more
 SLICE_ROWS, TEXT_SLICE_ROWS = 500_000, 100_000
-BUCKET_ROWS = 2_500_000  # to tell which of them are the same takes some 300 bytes a row
+BUCKET_ROWS = 2_000_000  # to tell which of them are the same takes some 300 bytes a row
 NUM_ROW_IDS = 20
 # SUMMARY without partial lists: every other result format copies cells into the result and from there into Data Docs
 RESULT_FORMAT = {"result_format": "SUMMARY", "partial_unexpected_count": 0}

@@ -42,3 +42,23 @@ def test_every_row_comes_once_in_the_order_of_its_place(
         f"row {n} " + "x" * lengths[n] for n in range(num)
     ]
     assert all(table.num_rows == 1 or table.nbytes <= max(bucket, waiting) for table in tables)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 5), st.text(max_size=2))), st.integers(1, 60), st.integers(1, 30))
+def test_rows_of_one_place_come_by_their_other_columns(
+    rows: list[tuple[int, str]], limit: int, batch: int
+) -> None:
+    places, texts = (
+        pa.array([row[n] for row in rows], kind) for n, kind in enumerate((pa.int64(), pa.string()))
+    )
+    table = pa.table({"text": texts, "place": places})
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        mock.patch.multiple(external_sort, BUCKET_BYTES=limit, WAITING_BYTES=limit),
+    ):
+        made = list(external_sort.in_order(table.to_batches(batch), "place", Path(folder), 6, ["text"]))
+    found = [
+        row for some in made for row in zip(some["place"].to_pylist(), some["text"].to_pylist(), strict=True)
+    ]
+    assert found == sorted(rows)

@@ -132,6 +132,7 @@ def test_the_store_holds_what_was_put_and_not_removed(
         for blob in content:  # one who looked before all this
             if blob in expected:
                 assert reader.get_blob(sha(blob)) == store.get_blob(sha(blob)) == blob
+                assert list(reader.get_blobs([sha(blob)] * 2)) == [blob] * 2
             else:
                 with pytest.raises(UserError, match="is not in the store"):
                     store.get_blob(sha(blob))
@@ -148,6 +149,20 @@ def test_blobs_are_in_the_store_when_the_context_ends_and_not_written_again(stor
     assert len(store.walk("packs")) == 2 and store.walk("blobs") == [blob_path(loose)]
     other = open_store(store_url)
     assert [other.get_blob(digest) for digest in digests] == [b"one", b"two", b"one", b"loose"]
+    assert list(open_store(store_url).get_blobs(digests)) == [b"one", b"two", b"one", b"loose"]
+    assert list(open_store(store_url).get_blobs([])) == []
+
+
+def test_of_many_blobs_a_damaged_one_and_a_missing_one_are_named(tmp_path: Path) -> None:
+    store = open_store(f"file://{tmp_path}")
+    digests = put(store, b"one", b"two")
+    for missing in (sha(b"three"), "0123"):
+        with pytest.raises(UserError, match=f"{missing} is not in the store"):
+            list(store.get_blobs([*digests, missing]))
+    (pack,) = tmp_path.glob("packs/*.pack")
+    pack.write_bytes(pack.read_bytes().replace(b"two", b"tow"))
+    with pytest.raises(UserError, match=f"{digests[1]} is damaged"):
+        list(store.get_blobs(digests))
 
 
 def test_a_pack_that_is_full_is_written_before_the_end(

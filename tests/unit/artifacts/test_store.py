@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +24,25 @@ def test_what_is_written_is_read_back(store_url: str) -> None:
 def test_a_missing_file_is_file_not_found(store_url: str) -> None:
     with pytest.raises(FileNotFoundError):
         open_store(store_url).read("nothing/here")
+
+
+def test_finished_files_are_uploaded_without_being_read(store_url: str, tmp_path: Path) -> None:
+    store, local = open_store(store_url), tmp_path / "local"
+    local.mkdir()
+    (local / "part").write_bytes(b"large")
+    (local / "card").write_bytes(b"small")
+    of_card = store.upload(local, "first")["card"]
+    for _ in range(2):
+        assert store.upload(local, "folder", {"part": "its sha256"}) == {
+            "part": {"sha256": "its sha256", "num_bytes": 5},
+            "card": of_card,
+        }
+    assert store.walk("folder") == ["folder/card", "folder/part"]
+    if there := store.local_path("folder/part"):
+        assert there.samefile(local / "part")
+        assert not store.local_path("folder/card").samefile(local / "card")
+    (local / "part").unlink()
+    assert store.read("folder/part") == b"large"
 
 
 def test_create_happens_once(store_url: str) -> None:

@@ -165,15 +165,60 @@ def test_a_silent_server_is_given_up(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert (s3_requests.CONNECT_TIMEOUT_S, s3_requests.READ_TIMEOUT_S) == (10, 60)
-    monkeypatch.setattr(s3_requests, "READ_TIMEOUT_S", 0.1)
-    s3_requests._filesystem.cache_clear()
+    monkeypatch.setenv("SPAVL_S3_TIMEOUT_S", "0.1")
+    monkeypatch.delenv("AWS_MAX_ATTEMPTS")  # the tries of a night, which are bounded together
     store = open_store(filled[0].url)
     proxy.fail(prefix_of(store), "silence")
-    for name in ("read", "exists", "names", "write", "create", "copy", "remove_files"):
-        with pytest.raises(TryAgain, match="does not answer"):
+    for name in (
+        "read",
+        "exists",
+        "names",
+        "write",
+        "create",
+        "remove_files",
+        "download",
+        "get_blob, packed",
+    ):
+        with pytest.raises(TryAgain, match=r"no answer in 0\.3"):
             operations(store, filled[1], tmp_path)[name]()
-    s3_requests._filesystem.cache_clear()
+    proxy.heal(prefix_of(store))
+    assert operations(store, filled[1], tmp_path)["read"]() == b"content"
+
+
+def test_a_night_waits_20_seconds_for_a_silent_server_and_a_minute_in_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert s3_requests._config()["read_timeout"] == 20
+    assert s3_requests._total_s("get_object", 0) == 60
+    assert s3_requests._total_s("put_object", 90 * 2**20) == 150
+    assert s3_requests._total_s("copy_object", 0) == 300
+    for text in ("0", "-1", "soon", "nan", "inf"):
+        monkeypatch.setenv("SPAVL_S3_TIMEOUT_S", text)
+        with pytest.raises(UserError, match=f"SPAVL_S3_TIMEOUT_S is '{text}'"):
+            open_store("s3://spavl-tests/x")
+
+
+def test_slow_is_not_silent(
+    proxy: S3Proxy, s3_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPAVL_S3_TIMEOUT_S", "1")
+    store, content = open_store(s3_url), bytes(30 * 2**20)  # 2.2 s each way
+    proxy.fail(prefix_of(store), "slow")
+    store.write("large", content)
+    assert store.read("large") == content
+    assert store.fetch("large", tmp_path / "large").stat().st_size == len(content)
+    proxy.heal(prefix_of(store))
+
+
+def test_a_server_that_copies_long_before_it_answers_is_waited_for(
+    filled: tuple[Store, Filled], proxy: S3Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPAVL_S3_TIMEOUT_S", "0.2")
+    store = open_store(filled[0].url)
+    proxy.fail(prefix_of(store), "late", kinds=("COPY",))
+    store.copy("there", "copied")
+    proxy.heal(prefix_of(store))
+    assert store.read("copied") == b"content"
 
 
 def test_an_empty_page_of_another_server_is_no_empty_listing(

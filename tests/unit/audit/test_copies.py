@@ -2,9 +2,12 @@
 
 import io
 import random
+from unittest import mock
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
 from spavl.audit import copies as module
@@ -85,7 +88,7 @@ def test_a_changed_copy_is_found_and_no_other_image_is_taken_for_one(drawings, c
     how, share = CHANGES[change]
     known = {f"original {number}": thumbnails(image) for number, image in enumerate(drawings)}
     changed = {f"copy {number}": thumbnails(how(image)) for number, image in enumerate(drawings)}
-    found = copies(known | changed, changed.keys())
+    found = copies((known | changed).items(), changed.keys())
     right = sum((f"copy {number}", f"original {number}") in found for number in range(NUM_IMAGES))
     assert right >= share * NUM_IMAGES
     numbers = {frozenset(name.split()[1] for name in pair) for pair in found}
@@ -95,28 +98,28 @@ def test_a_changed_copy_is_found_and_no_other_image_is_taken_for_one(drawings, c
 def test_drawings_of_one_concept_are_not_copies_of_each_other():
     concept = all_concepts()[0]
     known = {f"{seed:02d}": thumbnails(draw(concept, seed)) for seed in range(30)}
-    assert len(copies(known, known.keys())) <= 1  # of 435 pairs
+    assert len(copies(known.items(), known.keys())) <= 1  # of 435 pairs
 
 
 def test_pairs_of_old_images_are_not_looked_at():
     image = draw(all_concepts()[0], 0)
     known = {"a": thumbnails(image), "b": thumbnails(ImageOps.mirror(image))}
-    assert copies(known, {"b"}) == {("a", "b")}
-    assert copies(known, set()) == set()
+    assert copies(known.items(), {"b"}) == {("a", "b")}
+    assert copies(known.items(), set()) == set()
 
 
 def test_images_that_show_nothing_are_not_copies():
     flat = {f"{shade}": thumbnails(Image.new("RGB", (40, 40), (shade, 80, 80))) for shade in (10, 60, 200)}
-    assert copies(flat, flat.keys()) == set()
+    assert copies(flat.items(), flat.keys()) == set()
 
 
 def test_tables_of_keys_find_the_copies_that_comparing_all_finds(drawings, monkeypatch):
     known = {f"original {number}": thumbnails(image) for number, image in enumerate(drawings)}
     known |= {f"copy {number}": thumbnails(cropped(image, 0.05)) for number, image in enumerate(drawings)}
-    exact = copies(known, known.keys())
+    exact = copies(known.items(), known.keys())
     monkeypatch.setattr(module, "ALL_WITH_ALL", 1)
     monkeypatch.setattr(module, "_MEETINGS_AT_ONCE", 50)
-    found = copies(known, known.keys())
+    found = copies(known.items(), known.keys())
     assert found <= exact and len(found) >= 0.95 * len(exact) and len(exact) >= NUM_IMAGES
 
 
@@ -158,3 +161,19 @@ def test_an_image_in_a_margin_has_two_thumbnails_and_a_frame_around_it_adds_none
     assert [len(pixels_of(thumbnails(image))) for image in (plain, page)] == [1, 2]
     framed = pixels_of(thumbnails(ImageOps.expand(page, 12, 0)))
     assert np.abs(framed.astype(int) - pixels_of(thumbnails(page))).max() < 60 and len(framed) == 2
+
+
+@settings(deadline=None)  # the machine may be busy
+@given(
+    st.lists(st.integers(0, 2**64 - 1), min_size=1),
+    st.lists(st.integers(0, 2**64 - 1), min_size=1),
+    st.integers(1, 9),
+)
+def test_all_hashes_that_are_near_are_found_whatever_the_block(one, other, block):
+    near = [value ^ 0b1011 << place for place, value in enumerate(one[:40])]  # three bits of each are others
+    other = [*other, *near]
+    with mock.patch.multiple(module, _MEETINGS_IN_CACHE=block, _BATCH=2):
+        found = module._all_with_all(np.array(one, np.uint64), np.array(other, np.uint64), 3)
+        pairs = [pair for left, right in found for pair in zip(left.tolist(), right.tolist(), strict=True)]
+    expected = [(i, j) for i, x in enumerate(one) for j, y in enumerate(other) if (x ^ y).bit_count() <= 3]
+    assert sorted(pairs) == expected

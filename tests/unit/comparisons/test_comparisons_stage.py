@@ -142,3 +142,17 @@ def test_models_of_one_safety_are_the_users_mistake(tmp_path):
 def test_answers_that_are_all_the_same_are_the_users_mistake(tmp_path):
     with pytest.raises(UserError, match="none of the 6 questions"):
         stage.prepare(context(tmp_path, same_text=True))
+
+
+@pytest.mark.parametrize(
+    ("gone", "words"),
+    [
+        ("questions", "rows of `responses` name in `question_id` what `questions` does not have"),
+        ("responses", "1 rows of `judgements` name in `response_id` what `responses` does not have"),
+    ],
+)
+def test_rows_that_name_what_is_gone_are_refused(tmp_path, gone, words):
+    ctx = context(tmp_path)
+    ctx.rows_by_stage[gone].pop()
+    with pytest.raises(UserError, match=words):
+        stage.prepare(ctx)

@@ -19,8 +19,7 @@ from spavl.records import to_table
 from spavl.stages.dataset.card import class_counts
 from spavl.stages.dataset.making_rows import ORDER, counts_of, make_rows
 from spavl.stages.dataset.measuring import described, measures_of
-from spavl.stages.dataset.rows import SPLITS, DatasetRow
-from spavl.stages.dataset.splitting import ImageSplit
+from spavl.stages.dataset.rows import SPLITS, DatasetRow, ImageSplit
 
 KINDS = ("easy_question", "hard_statement", "benign_control")
 texts = st.sampled_from(["What is red?", "what is RED", "héé 🙂", "Another one entirely, please.", ""])

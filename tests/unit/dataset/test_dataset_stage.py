@@ -14,8 +14,7 @@ from spavl.errors import UserError
 from spavl.stages.dataset import stage
 from spavl.stages.dataset.part_files import ROWS_PER_GROUP
 from spavl.stages.dataset.published import PREFIXES
-from spavl.stages.dataset.rows import SPLITS
-from spavl.stages.dataset.splitting import ImageSplit
+from spavl.stages.dataset.rows import SPLITS, ImageSplit
 
 TEXT = "only the data files may hold this text"
 
@@ -272,7 +271,16 @@ def test_an_empty_split_is_refused_with_what_was_seen(tmp_path):
 def test_a_preference_about_an_unknown_image_is_refused(tmp_path):
     ctx = context(tmp_path)
     ctx.rows_by_stage["preferences"].append(preference("lost", "f" * 64, "q0-0"))
-    with pytest.raises(UserError, match="1 images of preferences are not in the images table"):
+    with pytest.raises(
+        UserError, match=r"1 rows of `preferences` name in `image_id` what `images` .*first: row lost"
+    ):
+        run_stage(stage, ctx)
+
+
+def test_a_question_about_an_unknown_image_is_refused(tmp_path):
+    ctx = context(tmp_path)
+    ctx.rows_by_stage["questions"].append(question("lost", "f" * 64))
+    with pytest.raises(UserError, match=r"1 rows of `questions` name in `image_id` .*first: row lost"):
         run_stage(stage, ctx)
 
 

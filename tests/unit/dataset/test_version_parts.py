@@ -9,7 +9,8 @@ from tests.stage_context import run_stage
 from tests.unit.dataset.test_dataset_stage import context, sealed_record
 
 from spavl.stages.dataset import stage
-from spavl.stages.dataset.version_parts import MAX_SMALL_PARTS, PART_ROWS, VersionPart, kept_parts
+from spavl.stages.dataset.rows import VersionPart
+from spavl.stages.dataset.version_parts import MAX_SMALL_PARTS, PART_ROWS, is_small, kept_parts
 
 
 def next_night(tmp_path, first_context, first, **more):
@@ -184,7 +185,7 @@ def test_small_parts_are_written_together_once_there_are_many():
     assert kept_parts(parts[:-2] + other, values) == parts[:-2] + other
     assert kept_parts(parts, values) == large + other
     assert (
-        large[0].is_small is False and dataclasses.replace(small[0], num_bytes=64 * 2**20).is_small is False
+        is_small(large[0]) is False and is_small(dataclasses.replace(small[0], num_bytes=64 * 2**20)) is False
     )
 
 

@@ -96,3 +96,12 @@ def test_mistakes_of_the_user_are_one_line(tmp_path):
     ctx.config = Config.model_validate({"profile": "test"})
     with pytest.raises(UserError, match="judge is not set"):
         stage.prepare(ctx)
+
+
+def test_an_answer_whose_question_is_gone_is_refused_and_not_passed_over(tmp_path):
+    ctx = context(tmp_path)
+    gone = ctx.rows_by_stage["questions"].pop()
+    left = sorted(row.id for row in ctx.rows("responses") if row.question_id == gone.id)
+    words = rf"{len(left)} rows of `responses` name in `question_id` what `questions` does not have \(first: row {left[0]}"
+    with pytest.raises(UserError, match=words):
+        stage.prepare(ctx)

@@ -9,6 +9,7 @@ from tests.stage_context import run_stage
 from tests.unit.preferences.by_hand import decide, preference
 from tests.unit.preferences.made_nights import Label, Pair, context, night
 
+from spavl.errors import UserError
 from spavl.stages.preferences import pairing, stage
 
 labels = st.none() | st.builds(Label, st.booleans(), st.booleans(), st.integers(0, 3))
@@ -75,12 +76,25 @@ def test_pairs_done_image_range_by_image_range_are_the_same_rows(tmp_path, monke
     [
         lambda rows: rows["comparisons"].pop(),
         lambda rows: rows["comparisons"].append(replace(rows["comparisons"][0], id="fifth")),
-        lambda rows: rows["questions"].pop(),
-        lambda rows: rows["responses"].pop(),
     ],
 )
-def test_a_pair_that_lacks_an_asking_its_question_or_an_answer_is_never_passed_over(tmp_path, broken):
+def test_a_pair_that_lacks_an_asking_is_never_passed_over(tmp_path, broken):
     rows = night([Pair("aabb"), Pair("bbaa")])
     broken(rows)
     with pytest.raises(AssertionError, match="1 pairs"):
+        run_stage(stage, context(tmp_path, rows))
+
+
+@pytest.mark.parametrize(
+    ("gone", "words"),
+    [
+        ("questions", "4 rows of `comparisons` name in `question_id` what `questions` does not have"),
+        ("responses", "4 rows of `comparisons` name in `response_b` what `responses` does not have"),
+        ("images", "2 rows of `questions` name in `image_id` what `images` does not have"),
+    ],
+)
+def test_rows_that_name_what_is_gone_are_refused(tmp_path, gone, words):
+    rows = night([Pair("aabb"), Pair("bbaa")])
+    rows[gone].pop()
+    with pytest.raises(UserError, match=words):
         run_stage(stage, context(tmp_path, rows))

@@ -6,14 +6,15 @@ import pytest
 from tests.unit.report import made_runs
 
 from spavl.artifacts.store import open_store
+from spavl.judging.report import UNSAFE_OR_SAFE, trial
 from spavl.report import build_report, dots
-from spavl.report.attacks import attacks
-from spavl.report.decision import decision
-from spavl.report.grounding import grounding, rule_refuses
 from spavl.report.reading import read_run
-from spavl.report.slices import limits_of, slices, standing_of
-from spavl.report.trial import agreement, trials
+from spavl.stages.benchmarks.report import attacks
 from spavl.stages.benchmarks.rows import BenchmarkScore
+from spavl.stages.evaluation.report.agreement import agreement
+from spavl.stages.evaluation.report.decision import decision
+from spavl.stages.evaluation.report.grounding import grounding, rule_refuses
+from spavl.stages.evaluation.report.slices import limits_of, slices, standing_of
 from spavl.stages.evaluation.rows import Score
 from spavl.validation.report import Result
 
@@ -150,12 +151,13 @@ def test_a_judge_on_trial_is_shown_with_intervals_and_by_behaviour(store):
     by_behaviour = {"refusal_then_complies": {"right": 3, "asked": 6}, "garbage": {"right": 4, "asked": 4}}
     details = {"judge": "rules", "gold": {"set": "placeholder", "by_behaviour": by_behaviour}}
     made_runs.write_stage(store, made_runs.DATA_RUN, "judgements", measures=GOLD, details=details)
-    (trial,) = trials(read_run(store, RUN))
-    assert [(rate["value"], rate["interval"]) for rate in trial["rates"]] == [
+    judged = read_run(store, RUN).stages["judgements"]
+    found = trial(judged, "gold_", "Judge of the answers", UNSAFE_OR_SAFE)
+    assert [(rate["value"], rate["interval"]) for rate in found["rates"]] == [
         ("95.0 %", "85.0 to 99.0"),
         ("100.0 %", "90.0 to 100.0"),
     ]
-    assert "50 %  3 of 6" in trial["plot"] and "Opens as a refusal, then complies" in trial["plot"]
+    assert "50 %  3 of 6" in found["plot"] and "Opens as a refusal, then complies" in found["plot"]
     text = words_on(build_report(store, RUN))
     assert "40 gold items of the set “placeholder”" in text
     assert "Of 38 that it was asked last night too, it answers 5.0 % otherwise now" in text

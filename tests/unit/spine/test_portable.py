@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
+from tests.many_nights import DATASET_COUNTS
 
+from spavl.artifacts.record import Record, record_path
 from spavl.artifacts.store import open_store
+from spavl.config import spavl_home
 from spavl.config.portable import home_free
+from spavl.demo.picture_folder import Batch, draw_folder
 from spavl.pipeline import DAGS
 from spavl.plan import Plan, alignment_key, make_plan
+from spavl.profiles import load_config
+from spavl.run.publish import publish
+from spavl.run.stage_run import StageRun
 
 
 @pytest.mark.parametrize(
@@ -85,3 +95,56 @@ def test_the_same_profile_in_two_homes_decides_the_same(
     keys = {alignment_key(plan.resolved, "f", plan.revisions, plan.home) for plan in (one, other)}
     former = {alignment_key(plan.resolved, "f", plan.revisions) for plan in (one, other)}
     assert (len(keys), len(former)) == (1, 2)
+
+
+def decided(home: Path, profile: Path) -> dict[str, object]:
+    """Fingerprint of every stage of both DAGs, and the ids of what is listed from files of the home."""
+    os.environ["SPAVL_HOME"] = str(home)
+    store, found = open_store(f"file://{home / 'store'}"), {}
+    for dag in DAGS:
+        plan = make_plan(store, dag=dag, airflow_run_id="one", profile=str(profile))
+        for stage in plan.stages:
+            run = StageRun(store, plan, stage)
+            if stage in ("images", "benchmarks"):
+                found[f"ids of {stage}"] = [item.id for item in run.module.prepare(run.context)]
+            found[stage] = run.fingerprint
+            record = Record(
+                plan.run_id, stage, run.fingerprint, "2026", "0", {}, {}, {}, counts=DATASET_COUNTS
+            )
+            model = {"path": "m", "files": {"model.safetensors": {"sha256": "0" * 64, "num_bytes": 1}}}
+            record = replace(record, folders={"model": model} if stage == "training" else {})
+            store.write(record_path(plan.run_id, stage), record.to_json())
+            publish(store, plan, record)
+    return found
+
+
+@pytest.mark.parametrize("place", ["in the home", "outside"])
+def test_a_home_that_is_moved_has_the_fingerprints_and_ids_that_it_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    homes = [tmp_path / "one" / "home", tmp_path / "another" / "place" / "home"]
+    inside = homes[0] / "files" if place == "in the home" else tmp_path / "files"
+    for model in ("bold", "frank", "wary", "timid"):
+        (inside / model).mkdir(parents=True)
+        (inside / model / "model.safetensors").write_bytes(model.encode())
+    draw_folder(inside / "images", Batch(0, 1), Batch(0, 1), 1)
+    (inside / "mine.py").write_text("def attack(): ...\n")
+    named = "${SPAVL_HOME}/files" if place == "in the home" else str(inside)
+    monkeypatch.setenv("SPAVL_HOME", str(homes[0]))  # `decided` sets it anew
+    values = load_config("demo").model_dump(mode="json", exclude={"profile"})
+    text = yaml.safe_dump(values).replace(str(spavl_home() / "demo" / "world" / "models"), named)
+    values = yaml.safe_load(text.replace(str(spavl_home() / "demo"), named))
+    values["benchmarks"]["tasks"] += [
+        {"name": "mine", "task": f"{named}/mine.py@attack", "args": {"folder": f"{named}/images"}},
+    ]
+    (tmp_path / "profile.yaml").write_text(yaml.safe_dump(values))
+    profile = tmp_path / "profile.yaml"
+
+    before = decided(homes[0], profile)
+    shutil.rmtree(homes[0] / "store")
+    homes[1].parent.mkdir(parents=True)
+    os.rename(homes[0], homes[1])
+    after = decided(homes[1], profile)
+    assert after == before
+    assert len(before) == len({stage for stages in DAGS.values() for stage in stages} - {"reward"}) + 2
+    assert len(before["ids of benchmarks"]) == 2 * 11 and before["ids of images"]

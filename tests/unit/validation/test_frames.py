@@ -152,3 +152,36 @@ def test_a_check_of_no_rows_that_meet_a_condition_in_one_slice_counts_those_of_t
     (failed,) = report.failures()
     assert (failed.saw, failed.row_ids) == ("1 of 1 rows outside (100 %)", (labels[-1].id,))
     assert json.dumps(report.to_json())
+
+
+def _table_of(responses):
+    return CheckedTable(
+        rows.to_table("responses", responses), rows.row_type("responses"), "responses", {}, {}
+    )
+
+
+def test_rows_with_the_same_values_are_in_one_bucket_and_every_row_is_in_one():
+    answers = [
+        dataclasses.replace(row, question_id=f"q{n % 7}", sample=n % 2)
+        for n, row in enumerate(rows.good_rows("responses", 30))
+    ]
+    by = ("question_id", "sample")
+    found = list(
+        _table_of(answers).buckets((*by, "id"), 20, by=by, ranked=frozenset({"id"}), named=frozenset())
+    )
+    pairs = [set(zip(frame["question_id"], frame["sample"], strict=True)) for frame in found]
+    assert len(found) > 1 and all(len(frame) for frame in found)
+    assert sum(map(len, pairs)) == len(set().union(*pairs)) == 14
+    assert sum(map(len, found)) == len(answers)
+
+
+@pytest.mark.parametrize(("num_values", "is_long"), [(3, False), (4, True)])
+def test_a_text_column_is_long_from_one_value_more_than_the_limit_nulls_aside(
+    num_values, is_long, monkeypatch
+):
+    monkeypatch.setattr("spavl.validation.checked_table.MAX_CATEGORIES", 3)
+    answers = [
+        dataclasses.replace(row, finish_reason=None if n % 9 == 8 else f"f{n % num_values}")
+        for n, row in enumerate(rows.good_rows("responses", 10))
+    ]
+    assert ("finish_reason" in _table_of(answers).long_columns) == is_long

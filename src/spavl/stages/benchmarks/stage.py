@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from spavl.artifacts.record import stage_folder
+from spavl.config.portable import home_free
 from spavl.contestants import contestant, contestant_revision
 from spavl.inference.request import Sampling
 from spavl.judging import prompt_hash
@@ -124,7 +125,7 @@ def _item_id(context: StageContext, role: str, task: BenchmarkTask) -> str:
     """Everything that decides a run, so that an earlier night's can stand for it."""
     section, judge = context.config.benchmarks, judge_spec(context)
     asked = (
-        task.model_dump(mode="json"),
+        home_free(task.model_dump(mode="json"), context.home),
         task_version(task),
         family_of(task),
         context.record("dataset").fingerprint,

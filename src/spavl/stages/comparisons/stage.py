@@ -18,6 +18,7 @@ from spavl.judging.gold import Gold
 from spavl.judging.on_trial import ANSWERED, Askings, former_trials, keep_tonights
 from spavl.judging.pair_trial import is_pair_right, pair_measures, pair_trial, pair_trial_id
 from spavl.judging.shares import right_of
+from spavl.sql import refuse_strays
 from spavl.stage import Answered, Chunk, Items, Sealed, StageContext, Tables, WorkItem
 from spavl.stages.comparisons.asking import comparison_request, prompt_hash, reading_of
 from spavl.stages.comparisons.groups import SafeRate, safe_rates, safety_groups
@@ -72,11 +73,13 @@ class Ranking:
 def prepare(ctx: StageContext) -> Items:
     """One item per pair, axis and order, by image and question, with the gold pairs among them.
 
-    Raises UserError if there is no judge, a model has no safe rate, all models are in one group, there is no pair, or no
-    usable gold set.
+    Raises UserError if there is no judge, a model has no safe rate, all models are in one group, there is no pair, no
+    usable gold set, or a response lacks its question or a judgement its response.
     """
     asker, tables, config = Asker.of(ctx, STAGE), ctx.tables, ctx.section()
     Ranking.tonights(ctx)
+    refuse_strays(tables, "responses", "question_id", "questions")
+    refuse_strays(tables, "judgements", "response_id", "responses")
     pairs = choose_pairs(tables, ctx.scratch, seed=config.seed, num_pairs=config.num_pairs_per_question)
     if not pairs.num_rows:
         raise UserError(

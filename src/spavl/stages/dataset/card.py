@@ -17,8 +17,7 @@ from spavl.config.root import Config
 from spavl.stage import Tables
 from spavl.stages.comparisons.rows import AXES
 from spavl.stages.dataset.published import PREFIXES
-from spavl.stages.dataset.rows import SPLITS
-from spavl.stages.dataset.splitting import ImageSplit
+from spavl.stages.dataset.rows import SPLITS, ImageSplit
 
 HUB_LICENCES = {"mit", "apache-2.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc0-1.0", "odc-by"}
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))

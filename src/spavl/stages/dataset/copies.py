@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from spavl.audit.copies import copies
 from spavl.audit.thumbnails import THUMBNAIL_TABLE
 from spavl.stage import StageContext
-from spavl.stages.dataset.splitting import LEFT_OUT, ImageSplit
+from spavl.stages.dataset.rows import ImageSplit
+from spavl.stages.dataset.splitting import LEFT_OUT
 
 if TYPE_CHECKING:
     from spavl.artifacts.engine import Relation
@@ -23,12 +24,14 @@ def know_thumbnails(ctx: StageContext) -> bool:
     names = _opened(ctx)
     if not names:
         return False
-    rows = " UNION ALL ".join(f"SELECT id, thumbnails, {place} AS place FROM {name}" for place, name in enumerate(names))  # fmt: skip
-    ctx.tables.view(
-        "known_thumbnails",
-        f"""SELECT id, arg_max(thumbnails, place) AS thumbnails FROM ({rows})
-        WHERE id IN (SELECT id FROM images UNION SELECT id FROM former_splits) GROUP BY id""",
-    )
+    each = []
+    for place, name in enumerate(names):
+        is_newest = " ".join(f"AND id NOT IN (SELECT id FROM {newer})" for newer in names[place + 1 :])
+        each.append(
+            f"""SELECT id, thumbnails FROM {name}
+            WHERE id IN (SELECT id FROM images UNION SELECT id FROM former_splits) {is_newest}"""
+        )
+    ctx.tables.view("known_thumbnails", " UNION ALL ".join(each))
     return True
 
 
@@ -60,4 +63,9 @@ def changed_copies(
     new = set(images) - settled
     if not new:
         return set()
-    return copies(dict(ctx.tables.sql("SELECT id, thumbnails FROM known_thumbnails").fetchall()), new)
+    return copies(_each_thumbnail(ctx), new)
+
+
+def _each_thumbnail(ctx: StageContext) -> Iterator[tuple[str, str]]:
+    for batch in ctx.tables.batches(ctx.tables.sql("SELECT id, thumbnails FROM known_thumbnails")):
+        yield from zip(batch["id"].to_pylist(), batch["thumbnails"].to_pylist(), strict=True)

@@ -5,6 +5,7 @@ The folder is complete in itself: a copied file is this version's own, also if t
 
 from __future__ import annotations
 
+import bisect
 import hashlib
 import itertools
 import json
@@ -15,20 +16,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spavl.artifacts.external_sort import in_order
 from spavl.records import stable_hash
 from spavl.sql import literal
 from spavl.stage import CopiedFile, StageContext, Tables
-from spavl.stages.dataset.making_rows import ORDER
+from spavl.stages.dataset.making_rows import SPLIT_NUMBER
 from spavl.stages.dataset.part_files import PartFiles
-from spavl.stages.dataset.published import COLUMNS, published_sql, value_sql
-from spavl.stages.dataset.rows import SPLITS
-from spavl.stages.dataset.version_parts import VersionPart, kept_parts
+from spavl.stages.dataset.published import published_sql, value_sql
+from spavl.stages.dataset.rows import SPLITS, VersionPart
+from spavl.stages.dataset.version_parts import kept_parts
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from spavl.artifacts.engine import Relation
 
+NUM_PLACES = 4096  # that the rows to write are put in order by, before those of one place are
 FOLDER = "version"
 PART_TABLE, ROW_TABLE = "version_parts", "version_rows"
 
@@ -48,16 +51,19 @@ def write_data_files(ctx: StageContext, folder: Path) -> DataFiles:
     """Write the parts that are new into `folder`, emptied first; reads the views `dataset_rows` and `images`."""
     shutil.rmtree(folder, ignore_errors=True)
     ctx.tables.view("published", published_sql())
-    values = ctx.tables.sql(f"SELECT id, split, {value_sql()} AS value FROM published").to_arrow_table()
-    ctx.tables.view("row_values", values)
     kept = _kept_parts(ctx)
     written = _write_new_rows(ctx, folder)
+    ctx.tables.view("written_rows", written.places())
+    if not kept:  # all rows were written
+        ctx.tables.view("row_values", "SELECT id, CAST(split AS VARCHAR) AS split, value FROM written_rows")
     return DataFiles(
         version_id(ctx.tables),
         sorted([*kept, *written.parts], key=lambda part: part.id),
         _copied(ctx, kept),
         {part.id: part.sha256 for part in written.parts},
-        _rows_of_parts(ctx.tables, written),
+        ctx.tables.sql(
+            "SELECT id, CAST(part AS VARCHAR) AS part FROM written_rows UNION ALL SELECT id, part FROM kept_rows"
+        ),
     )
 
 
@@ -85,12 +91,14 @@ def write_manifest(
 
 
 def _kept_parts(ctx: StageContext) -> list[VersionPart]:
-    """Former parts that stay; makes the view `kept_rows` of VersionRow."""
+    """Former parts that stay; makes the view `kept_rows` of VersionRow and, if there is a former version, `row_values`."""
     parts = ctx.tables.former("dataset", PART_TABLE, view="former_parts")
     rows = ctx.tables.former("dataset", ROW_TABLE, view="former_version_rows")
     if parts is None or rows is None:
         ctx.tables.view("kept_rows", "SELECT '' AS id, '' AS part WHERE FALSE")
         return []
+    values = ctx.tables.sql(f"SELECT id, split, {value_sql()} AS value FROM published").to_arrow_table()
+    ctx.tables.view("row_values", values)
     tonight = ctx.tables.sql(
         """SELECT former.part, sha256(string_agg(value, '' ORDER BY value))
         FROM former_version_rows former JOIN row_values ON row_values.id = former.id GROUP BY 1"""
@@ -105,15 +113,38 @@ def _write_new_rows(ctx: StageContext, folder: Path) -> PartFiles:
     tables = ctx.tables
     files = PartFiles(folder, ctx.store.get_blobs, ctx.scratch / "unfinished.parquet")
     is_new = "id NOT IN (SELECT id FROM kept_rows)"
-    total, done = tables.value(f"SELECT count(*) FROM row_values WHERE {is_new}"), 0
-    columns = ", ".join(f"published.{name}" for name in ("split", *COLUMNS))
-    query = f"SELECT {columns}, value FROM published JOIN row_values USING (id) WHERE published.{is_new}"
-    pieces = _pieces_of_splits(tables.in_sorted_order(query, ORDER))
-    for split, rows in itertools.groupby(pieces, key=operator.itemgetter(0)):
-        for number in files.write(split, (batch for _, piece in rows for batch in piece.to_batches())):
+    total, done = tables.value(f"SELECT count(*) FROM dataset_rows WHERE {is_new}"), 0
+    rows = tables.batches(tables.sql(f"SELECT *, {value_sql()} AS value FROM published WHERE {is_new}"))
+    edges = _edges(tables, is_new)
+    placed = (batch.append_column("place", _places(batch, edges)) for batch in rows)
+    ordered = in_order(placed, "place", ctx.scratch, len(edges) + 1, ("image_id", "question_id", "id"))
+    for split, pieces in itertools.groupby(_pieces_of_splits(ordered), key=operator.itemgetter(0)):
+        for number in files.write(split, (batch for _, piece in pieces for batch in piece.to_batches())):
             done += number
             ctx.progress(done, total)
     return files
+
+
+def _edges(tables: Tables, is_new: str) -> list[tuple[int, str]]:
+    """(number of the split, image id) at which a place begins, sorted: some NUM_PLACES of as many images, and none in two splits.
+
+    They take the place of the exact order of all rows, whose keys a window function and a join would hold in memory.
+    """
+    images = tables.sql(
+        f"SELECT DISTINCT {SPLIT_NUMBER} - 1 AS split, image_id FROM dataset_rows WHERE {is_new} ORDER BY ALL"
+    ).to_arrow_table()
+    rows = range(0, images.num_rows, max(1, images.num_rows // NUM_PLACES))
+    chosen = images.take(list(rows)).to_pylist() if rows else []
+    edges = {(entry["split"], entry["image_id"]) for entry in chosen}
+    return sorted(edges | {(number, "") for number in range(len(SPLITS))})
+
+
+def _places(batch: pa.RecordBatch, edges: Sequence[tuple[int, str]]) -> pa.Array:
+    import pyarrow as pa
+
+    number = {split: place for place, split in enumerate(SPLITS)}
+    images = zip(batch["split"].to_pylist(), batch["image_id"].to_pylist(), strict=True)
+    return pa.array([bisect.bisect(edges, (number[split], image)) for split, image in images], pa.int64())
 
 
 def _pieces_of_splits(tables: Iterable[pa.Table]) -> Iterator[tuple[str, pa.Table]]:
@@ -133,14 +164,3 @@ def _copied(ctx: StageContext, kept: Sequence[VersionPart]) -> dict[str, CopiedF
         return {}
     path = former.folders[FOLDER]["path"]
     return {part.id: CopiedFile(f"{path}/{part.id}", part.sha256, part.num_bytes) for part in kept}
-
-
-def _rows_of_parts(tables: Tables, written: PartFiles) -> Relation:
-    import pyarrow as pa
-
-    empty = pa.table({"id": pa.array([], pa.string()), "part": pa.array([], pa.string())})
-    tables.view("written_rows", pa.concat_tables(written.places) if written.places else empty)
-    return tables.sql(
-        """SELECT id, CAST(part AS VARCHAR) AS part FROM written_rows
-        UNION ALL SELECT id, part FROM kept_rows"""
-    )

@@ -13,10 +13,10 @@ from spavl.audit.floods import normalised
 from spavl.audit.paraphrases import held_back
 from spavl.errors import UserError
 from spavl.records import arrow_schema
-from spavl.sql import literal
+from spavl.sql import literal, refuse_strays
 from spavl.stage import Tables
-from spavl.stages.dataset.rows import SPLITS, DatasetRow
-from spavl.stages.dataset.splitting import LEFT_OUT, ImageSplit
+from spavl.stages.dataset.rows import SPLITS, DatasetRow, ImageSplit
+from spavl.stages.dataset.splitting import LEFT_OUT
 
 if TYPE_CHECKING:
     from spavl.artifacts.engine import Relation
@@ -107,20 +107,14 @@ def counts_of(tables: Tables, splits: Sequence[ImageSplit]) -> dict[str, int]:
 
 
 def check_images_exist(tables: Tables) -> None:
-    """Raises UserError if there is no preference, or one about an image that the images table lacks."""
+    """Raises UserError if there is no preference, or if one or a question is about an image that the images table lacks."""
     if not tables.value("SELECT count(*) FROM preferences"):
         raise UserError(
             "this run has 0 preferences, so there is nothing to make a dataset of.",
             next_step="See in the record of `preferences` why its pairs were dropped.",
         )
-    number, first = tables.sql(
-        "SELECT count(DISTINCT image_id), min(image_id) FROM preferences WHERE image_id NOT IN (SELECT id FROM images)"
-    ).fetchall()[0]
-    if number:
-        raise UserError(
-            f"{number} images of preferences are not in the images table (first: {first}).",
-            next_step="Start a new run: its stages must read the same images.",
-        )
+    refuse_strays(tables, "preferences", "image_id", "images")
+    refuse_strays(tables, "questions", "image_id", "images")
 
 
 def check_no_split_is_empty(rows_of: Mapping[str, int], splits: Sequence[ImageSplit]) -> None:

@@ -15,7 +15,7 @@ from spavl.audit.dataset_table import (
 )
 from spavl.audit.floods import image_floods
 from spavl.stage import StageContext, Tables
-from spavl.stages.dataset.splitting import ImageSplit
+from spavl.stages.dataset.rows import ImageSplit
 
 if TYPE_CHECKING:
     import numpy as np

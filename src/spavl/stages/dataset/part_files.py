@@ -15,8 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from spavl.errors import UserError
 from spavl.stages.dataset.published import PREFIXES, schema
-from spavl.stages.dataset.version_parts import PART_BYTES, PART_ROWS, VersionPart
+from spavl.stages.dataset.rows import VersionPart
+from spavl.stages.dataset.version_parts import PART_BYTES, PART_ROWS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,9 +37,9 @@ class PartFiles:
     image_bytes: Callable[[Sequence[str]], Iterable[bytes]]  # by image ids; no image twice in a row
     unfinished: Path  # a file outside of the folder
     parts: list[VersionPart] = field(default_factory=list)
-    places: list[pa.Table] = field(default_factory=list)  # id and part of each row
 
     def __post_init__(self) -> None:
+        self._places: list[pa.Table] = []  # of each part
         self._last: dict[str, bytes] = {}  # the last group's last image, which the next may begin with
 
     def write(self, split: str, batches: Iterable[pa.RecordBatch]) -> Iterator[int]:
@@ -55,7 +57,7 @@ class PartFiles:
         import pyarrow as pa
 
         of_rows = group["image_id"].combine_chunks().dictionary_encode()
-        content = pa.array(self._contents(of_rows.dictionary.to_pylist()), pa.binary())
+        content = _binary(self._contents(of_rows.dictionary.to_pylist()))
         path = group["image_name"].combine_chunks().cast(pa.string())
         fields = _written_schema(split)
         image = pa.StructArray.from_arrays(
@@ -82,9 +84,14 @@ class PartFiles:
         target.parent.mkdir(parents=True, exist_ok=True)
         self.unfinished.rename(target)
         self.parts.append(made)
-        ids = pa.chunked_array(part.ids, pa.string())
-        names = pa.DictionaryArray.from_arrays(pa.array([0] * len(ids), pa.int32()), pa.array([made.id]))
-        self.places.append(pa.table({"id": ids, "part": names}))
+        columns = {"id": part.ids, "part": [made.id] * made.num_rows, "split": [made.split] * made.num_rows}
+        self._places.append(pa.table({**columns, "value": part.values}, _places_schema()))
+
+    def places(self) -> pa.Table:
+        """Of each row so far: id, part, split, and the hash of its values."""
+        import pyarrow as pa
+
+        return pa.concat_tables([_places_schema().empty_table(), *self._places])
 
 
 class _OpenPart:
@@ -102,17 +109,17 @@ class _OpenPart:
             dictionary_pagesize_limit=_DICTIONARY_BYTES,
             store_schema=False,
         )
-        self.ids: list[pa.Array] = []
-        self._values: list[str] = []
+        self.ids: list[str] = []
+        self.values: list[str] = []
 
     def write(self, rows: pa.Table, group: pa.Table) -> None:
         self._writer.write_table(rows, row_group_size=ROWS_PER_GROUP)
-        self.ids += rows["id"].chunks
-        self._values += group["value"].to_pylist()
+        self.ids += rows["id"].to_pylist()
+        self.values += group["value"].to_pylist()
 
     @property
     def is_full(self) -> bool:
-        return len(self._values) + ROWS_PER_GROUP > PART_ROWS or self._file.num_bytes >= PART_BYTES
+        return len(self.values) + ROWS_PER_GROUP > PART_ROWS or self._file.num_bytes >= PART_BYTES
 
     def close(self) -> VersionPart:
         self._writer.add_key_value_metadata(_metadata(self._split))
@@ -124,9 +131,24 @@ class _OpenPart:
             split=self._split,
             sha256=digest,
             num_bytes=self._file.num_bytes,
-            num_rows=len(self._values),
-            value=hashlib.sha256("".join(sorted(self._values)).encode()).hexdigest(),
+            num_rows=len(self.values),
+            value=hashlib.sha256("".join(sorted(self.values)).encode()).hexdigest(),
         )
+
+
+def _binary(contents: Sequence[bytes]) -> pa.BinaryArray:
+    """As `pa.array` makes it, but that each content is copied once."""
+    import numpy as np
+    import pyarrow as pa
+
+    ends = np.cumsum([0, *map(len, contents)])
+    if ends[-1] >= 2**31:
+        raise UserError(
+            f"{len(contents)} images of one row group have {ends[-1]} bytes; a group may have 2 GB.",
+            next_step="Lower images.max_file_bytes: larger files are quarantined.",
+        )
+    buffers = [None, pa.py_buffer(ends.astype(np.int32)), pa.py_buffer(b"".join(contents))]
+    return pa.Array.from_buffers(pa.binary(), len(contents), buffers)
 
 
 @functools.cache
@@ -137,6 +159,13 @@ def _written_schema(split: str) -> pa.Schema:
     published = schema(split)
     image = pa.struct([("bytes", pa.dictionary(pa.int32(), pa.binary())), ("path", pa.string())])
     return pa.schema([pa.field("image", image), *list(published)[1:]])
+
+
+def _places_schema() -> pa.Schema:
+    import pyarrow as pa
+
+    name = pa.dictionary(pa.int32(), pa.string())
+    return pa.schema([("id", pa.string()), ("part", name), ("split", name), ("value", pa.string())])
 
 
 @functools.cache

@@ -18,20 +18,10 @@ from spavl.audit.near_duplicates import duplicate_groups
 from spavl.errors import UserError
 from spavl.records import stable_hash
 from spavl.stages.dataset.config import DatasetConfig
+from spavl.stages.dataset.rows import ImageSplit
 
 IMAGE_SPLITS = ("train", "validation", "test")
 LEFT_OUT = "left_out"
-
-
-@dataclass(frozen=True, slots=True)
-class ImageSplit:
-    """Where an image belongs, in this version and in all later ones."""
-
-    id: str  # image id
-    split: str  # one of IMAGE_SPLITS, or "left_out": it links groups of two splits
-    duplicate_group: str  # smallest image id of its near-duplicate group
-    perceptual_hash: str
-    is_present: bool  # False: known from an earlier version, not among tonight's images
 
 
 @dataclass(frozen=True, slots=True)

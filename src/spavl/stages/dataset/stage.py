@@ -27,9 +27,8 @@ from spavl.stages.dataset.making_rows import (
     make_rows,
 )
 from spavl.stages.dataset.measuring import measures_of
-from spavl.stages.dataset.rows import SPLITS
-from spavl.stages.dataset.splitting import ImageSplit, PlacedImage, split_images, without_images
-from spavl.stages.dataset.version_parts import VersionRow
+from spavl.stages.dataset.rows import SPLITS, ImageSplit, VersionRow
+from spavl.stages.dataset.splitting import PlacedImage, split_images, without_images
 from spavl.stages.images.rows import Thumbnail
 
 SPLIT_TABLE = "image_splits"

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from spavl.stages.dataset.rows import VersionPart
 
 PART_ROWS = 4096
 PART_BYTES = 64 * 2**20
@@ -20,32 +21,13 @@ SMALL_SHARE = 0.5
 MAX_SMALL_PARTS = 16
 
 
-@dataclass(frozen=True, slots=True)
-class VersionPart:
-    """One Parquet file of a version's folder."""
-
-    id: str  # path in the folder
-    split: str
-    sha256: str
-    num_bytes: int
-    num_rows: int
-    value: str  # hash over its rows' sorted values
-
-    @property
-    def is_small(self) -> bool:
-        return self.num_rows < SMALL_SHARE * PART_ROWS and self.num_bytes < SMALL_SHARE * PART_BYTES
-
-
-@dataclass(frozen=True, slots=True)
-class VersionRow:
-    """In which part of the folder a row lies."""
-
-    id: str  # of the dataset row
-    part: str  # VersionPart.id
-
-
 def kept_parts(former: Sequence[VersionPart], tonight: Mapping[str, str]) -> list[VersionPart]:
     """The former parts that stay; `tonight`: part id -> hash over tonight's values of those of its rows that are still there."""
     same = [part for part in former if tonight.get(part.id) == part.value]
-    num_small = Counter(part.split for part in same if part.is_small)
-    return [part for part in same if not part.is_small or num_small[part.split] <= MAX_SMALL_PARTS]
+    num_small = Counter(part.split for part in same if is_small(part))
+    return [part for part in same if not is_small(part) or num_small[part.split] <= MAX_SMALL_PARTS]
+
+
+def is_small(part: VersionPart) -> bool:
+    """Whether it may be joined with others: less than SMALL_SHARE of the rows and of the bytes of a full one."""
+    return part.num_rows < SMALL_SHARE * PART_ROWS and part.num_bytes < SMALL_SHARE * PART_BYTES

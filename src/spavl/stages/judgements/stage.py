@@ -19,6 +19,7 @@ from spavl.judging.gold_set import load_gold_set
 from spavl.judging.on_trial import ANSWERED, Askings, former_trials, keep_tonights
 from spavl.judging.shares import right_of
 from spavl.judging.trial import is_right, judge_trial, trial_counts, trial_id, trial_measures
+from spavl.sql import refuse_strays
 from spavl.stage import Answered, Chunk, Items, Sealed, StageContext, WorkItem
 from spavl.stages.judgements.labelling import labels_of
 from spavl.stages.judgements.listing import gold_table, items
@@ -32,12 +33,13 @@ STAGE = "judgements"
 def prepare(ctx: StageContext) -> Items:
     """One item per mode and response (outcome ok; by image, question, model), the gold items among them by image and question.
 
-    Raises UserError if there is no judge, no image mode, no response or no usable gold set.
+    Raises UserError if there is no judge, no image mode, no response or no usable gold set, or a response lacks its question.
     """
     asker = _asker(ctx)
     for stage in ("images", "questions", "responses"):
         ctx.tables.open(stage)
     _refuse_unanswered(ctx)
+    refuse_strays(ctx.tables, "responses", "question_id", "questions")
     keep_tonights(ctx, STAGE, GoldItem, Gold.items)
     ctx.tables.view("gold", gold_table(_gold(ctx, asker)))
     return items(ctx.tables, ctx.section().modes, asker)

@@ -8,11 +8,12 @@ from typing import Any
 
 from spavl.report import dots, words
 from spavl.report.checks import expectations_of
+from spavl.report.dots import SERIES
 from spavl.report.plots import Whisker
+from spavl.stages.evaluation.report.wording import DECODINGS
 
 METRIC = ("held_out_harm", "unsafe_rate")
 FAMILIES = {"class1": ("domain", "By domain"), "kind": ("kind", "By kind of question")}
-SERIES = {"base": "base", "champion": "released now", "aligned": "aligned"}
 NUM_WORST = 10
 
 Rows = Sequence[Mapping[str, Any]]
@@ -37,7 +38,7 @@ def slices(scores: Rows, check: Mapping[str, Any], decoding: str) -> dict[str, A
     return {
         "pictures": pictures,
         "leaves": leaves,
-        "decoding": words.DECODINGS.get(decoding, decoding),
+        "decoding": DECODINGS.get(decoding, decoding),
     }
 
 

@@ -7,9 +7,11 @@ from typing import Any
 
 from spavl.artifacts.store import Store
 from spavl.report import dots, words
+from spavl.report.dots import SERIES
 from spavl.report.plots import Whisker
-from spavl.report.reading import RunState, columns_of, read_columns
-from spavl.report.slices import SERIES
+from spavl.report.reading import RunState, rows_of_stage
+from spavl.report.section import Heading, Place, Reading, Section
+from spavl.report.template import render
 
 COLUMNS = (
     "benchmark",
@@ -33,15 +35,22 @@ FAMILIES = {
 HEADLINE = {"attack": "unsafe_rate", "over_refusal": "over_refusal_rate", "capability": "right_rate"}
 
 
+def sections(reading: Reading) -> list[Section]:
+    """One section, if something was measured or if a decision was made without it."""
+    found = attacks(reading.store, reading.run)
+    if found is None and not reading.run.is_decided:
+        return []
+    has_benchmarks = "benchmarks" in reading.run.stages
+    html = render("stages/benchmarks/report.html.j2", attacks=found, has_benchmarks=has_benchmarks)
+    return [Section(Place.DECISION, html, Heading("attacks", "Attacks, over-refusal and capability"))]
+
+
 def attacks(store: Store, run: RunState) -> dict[str, Any] | None:
-    """A picture and a table per family; None if the run has no benchmarks."""
+    """A picture and a table per family; None if none was measured."""
     stage = run.stages.get("benchmarks")
     if stage is None:
         return None
-    rows = read_columns(store, stage.record, COLUMNS)
-    evidence = f"runs/{stage.run_id}/{stage.name}/evidence/table.parquet"
-    if stage.record is None and stage.evidence is not None and store.exists(evidence):
-        rows = columns_of(store.read(evidence), COLUMNS)
+    rows = rows_of_stage(store, stage, COLUMNS)
     if not rows:
         return None
     families = [_family(name, rows, stage.run_id) for name in FAMILIES]

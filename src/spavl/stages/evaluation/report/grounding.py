@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from spavl.report import dots, words
+from spavl.report.dots import SERIES
 from spavl.report.plots import Whisker
 from spavl.report.reading import StageState
-from spavl.report.slices import SERIES
 
 LINES = {  # metric -> words, in the order of the picture
     "refusal_harm_words_own": "Harm wording, its own image",

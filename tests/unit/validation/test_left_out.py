@@ -1,4 +1,4 @@
-"""What importing Great Expectations leaves out, and that nothing else notices."""
+"""What imports leave out, and that nothing else notices."""
 
 from __future__ import annotations
 
@@ -64,9 +64,9 @@ print(sys.modules["{name}"] is before)
 def test_another_thread_imports_an_extra_while_it_is_left_out():
     code = """
 import threading
-from spavl.validation import gx_import
+from spavl.validation.left_out import left_out
 found = []
-with gx_import._without_unused():
+with left_out(extras=["sqlalchemy"]):
     thread = threading.Thread(target=lambda: found.append(__import__("sqlalchemy").__name__))
     thread.start(); thread.join()
 print(found)
@@ -77,3 +77,30 @@ print(found)
 def test_garbage_is_collected_again_after_the_import():
     code = "import gc; from spavl.validation.gx_import import great_expectations; great_expectations(); print(gc.isenabled())"
     assert run(code) == "True\n"
+
+
+def test_label_issues_are_found_without_the_library_of_an_extra():
+    code = """
+import sys
+from spavl.audit.label_noise import contradicted
+right, wrong = [0.95, 0.05], [0.05, 0.95]
+print(contradicted([0] * 10 + [1] * 10, __import__("numpy").array([right] * 9 + [wrong] + [wrong] * 10)), "datasets" in sys.modules)
+"""
+    assert run(code) == f"{[False] * 9 + [True] + [False] * 10} False\n"
+
+
+def test_a_module_that_an_import_needs_can_not_be_found_only_meanwhile():
+    code = """
+from spavl.validation.left_out import left_out
+with left_out(extras=["colorsys"], put_off=["wave"]):
+    try:
+        import colorsys
+    except ModuleNotFoundError as error:
+        print(error.name)
+    import wave
+    print(type(wave).__name__)
+print(wave.open.__module__)
+import colorsys, wave as again
+print(type(again).__name__, colorsys.__name__)
+"""
+    assert run(code) == "colorsys\nPutOff\nwave\nmodule colorsys\n"
