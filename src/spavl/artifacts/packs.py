@@ -108,7 +108,8 @@ class Places:
         import numpy as np
         import pyarrow.parquet as pq
 
-        table = pq.read_table(io.BytesIO(content)).combine_chunks()
+        with pq.ParquetFile(io.BytesIO(content)) as file:  # pq.read_table imports what reads folders of files
+            table = file.read(use_threads=False).combine_chunks()
         digests = np.frombuffer(b"".join(table["digest"].to_pylist()), np.uint8).reshape(-1, DIGEST_BYTES)
         columns = (table[name].to_numpy().astype(np.int64) for name in ("offset", "num_bytes"))
         return cls((pack,), digests, np.zeros(len(digests), np.int32), *columns)

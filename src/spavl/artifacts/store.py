@@ -177,7 +177,10 @@ class Store:
         """The table at `path`; raises FileNotFoundError."""
         import pyarrow.parquet as pq
 
-        return pq.read_table(io.BytesIO(self.read(path)))
+        with pq.ParquetFile(
+            io.BytesIO(self.read(path))
+        ) as file:  # pq.read_table imports what reads folders of files
+            return file.read()
 
     # ------------------------------------------------------------------ blobs: content-addressed bytes
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from spavl.artifacts.engine import Engine
 from spavl.artifacts.parts import Table
 from spavl.artifacts.store import Store
+from spavl.artifacts.without_pandas import convert_without_pandas
 from spavl.outcome import Outcome
 from spavl.plan import Plan
 from spavl.run import work_list
@@ -29,6 +30,7 @@ ROWS_PER_GROUP = 4096  # of a shard's file: what a shard holds of its list at on
 
 def prepare(store: Store, plan: Plan, stage: str) -> Outcome:
     """Write the stage's work list, or find it."""
+    convert_without_pandas()
     run = StageRun(store, plan, stage)
     if outcome := run.settled("prepare"):
         return outcome

@@ -10,6 +10,7 @@ from spavl import ranks
 from spavl.artifacts import failure
 from spavl.artifacts.lease import Lease
 from spavl.artifacts.store import Store
+from spavl.artifacts.without_pandas import convert_without_pandas
 from spavl.errors import UserError
 from spavl.outcome import Outcome
 from spavl.plan import Plan
@@ -26,6 +27,8 @@ def work(store: Store, plan: Plan, stage: str, group: str, shard: int, num_shard
     Several ranks may do a training together: rank 0 as it would alone, the others beside it, without lease and parts.
     """
     run = StageRun(store, plan, stage)
+    if run.info.work == "rows":  # trainers bring their own
+        convert_without_pandas()
     _check_ranks(run)
     if outcome := run.settled("work"):
         return outcome
