@@ -191,6 +191,7 @@ def _texts(rng: np.random.Generator, number: int, num_words: int) -> list[str]:
 
 def _seal(store: Store, run_id: str) -> None:
     from spavl.config.root import Config
+    from spavl.plan import Plan
     from spavl.run.context import RunContext
     from spavl.stages.dataset import stage
 
@@ -201,9 +202,10 @@ def _seal(store: Store, run_id: str) -> None:
         "comparisons": {"judge": judge},
     }
     previous = {} if run_id == FIRST else {name: {"run_id": FIRST} for name in ("dataset", "images")}
-    plan: Any = SimpleNamespace(
-        run_id=run_id, resolved=Config.model_validate({"profile": "test", **sections}), references={}, inputs={},
-        previous=previous, revisions={"m": "1", "j": "1"}, forgotten=0,
+    config = Config.model_validate({"profile": "test", **sections})
+    plan = Plan(
+        run_id, "refresh_preferences", "", "2026-01-01T00:00:00Z", "test", "test", overrides=[], suites={}, heads={},
+        config=config.model_dump(mode="json"), revisions={"m": "1", "j": "1"}, previous=previous,
     )  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="spavl-scratch-") as scratch:
         before, cpu = time.perf_counter(), time.process_time()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import shutil
 import stat
@@ -158,6 +159,11 @@ class Disk:
         except (FileNotFoundError, NotADirectoryError):
             return False
         return True
+
+
+def sha256_of(file: Path) -> str:
+    with open(file, "rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _link(file: Path, target: Path) -> bool:

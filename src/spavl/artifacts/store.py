@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from spavl.artifacts.at_once import at_once
-from spavl.artifacts.disk import Disk
+from spavl.artifacts.disk import Disk, sha256_of
 from spavl.artifacts.faults import StoreFaults
 from spavl.artifacts.packs import blob_path as blob_path
 from spavl.artifacts.paths import safe
@@ -233,7 +233,7 @@ class Store:
             file, target = folder / relative, f"{path}/{relative}"
             with self._faults(target):
                 self._backend.put_file(file, safe(target), may_link=relative in finished)
-            return {"sha256": finished.get(relative) or _sha256(file), "num_bytes": file.stat().st_size}
+            return {"sha256": finished.get(relative) or sha256_of(file), "num_bytes": file.stat().st_size}
 
         names = [file.relative_to(folder).as_posix() for file in sorted(folder.rglob("*")) if file.is_file()]
         return dict(zip(names, self._at_once(put, names), strict=True))
@@ -294,11 +294,6 @@ class Store:
 
     def _faults(self, path: str) -> StoreFaults:
         return StoreFaults(self.url_of(path))
-
-
-def _sha256(file: Path) -> str:
-    with open(file, "rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _digest_of(pieces: Iterable[bytes], copy: IO[bytes] | None = None) -> str:
