@@ -61,6 +61,7 @@ class Derived:
 
     relation: Relation
     row_type: type
+    order: str = ""  # SQL expressions that it is sorted by, if the relation itself has no order
 
 
 class Answered(Protocol):

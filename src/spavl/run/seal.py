@@ -197,7 +197,14 @@ def _side_tables(
     for name, side in sealed.side_tables.items():
         if isinstance(side, Derived):
             tables[name] = relation_table(
-                run, context.tables.engine, side.relation, side.row_type, former, name, context.forgotten
+                run,
+                context.tables.engine,
+                side.relation,
+                side.row_type,
+                former,
+                name,
+                context.forgotten,
+                side.order,
             )
         elif side:
             tables[name] = rows_table(run, side, type(side[0]))

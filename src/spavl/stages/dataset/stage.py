@@ -57,7 +57,7 @@ def seal(ctx: StageContext, answered: Answered) -> Sealed:
         SPLIT_TABLE: splits,
         THUMBNAIL_TABLE: thumbnails,
         PART_TABLE: files.parts,
-        ROW_TABLE: Derived(files.rows, VersionRow),
+        ROW_TABLE: Derived(files.rows, VersionRow, order="id"),
     }
     return Sealed(
         rows,
