@@ -51,8 +51,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--per-leaf", type=int, default=16, help="images per leaf of the taxonomy")
-    parser.add_argument("--per-benign", type=int, default=15, help="images per benign concept")
+    parser.add_argument("--per-leaf", type=int, default=11, help="images per leaf of the taxonomy")
+    parser.add_argument("--per-benign", type=int, default=27, help="images per benign concept")
     arguments = parser.parse_args()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     app = Counted()

@@ -214,7 +214,7 @@ def asked_in_python(ctx):
     """(id, group, image id, kind, number) of every item, in the order of the list."""
     config = ctx.section()
     generator, revision = config.generator, ctx.revision("writer")
-    for one in sorted(ctx.rows("images"), key=lambda image: (image.source, image.source_key, image.id)):
+    for one in sorted(ctx.rows("images"), key=lambda image: image.id):
         if one.provided_question is not None:
             parts = one.id, one.class3, one.provided_question_kind, "source", one.provided_question
             yield stable_hash("questions", *parts), "source", one.id, one.provided_question_kind, 1

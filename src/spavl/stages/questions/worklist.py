@@ -71,12 +71,12 @@ def _kinds(class1: str, config: QuestionsConfig) -> list[tuple[str, int]]:
 
 
 def items_sql(config: QuestionsConfig, revision: str) -> str:
-    """The work list over the views `images` and `asked_of_class`; `place_asked` counts in the order of the sources' files.
+    """The work list over the views `images` and `asked_of_class`; `place_asked` counts by image, as its bytes lie in the store.
 
     An image that came with a question keeps that one, and no other is written for it.
     """
     return f"""WITH placed AS (
-            SELECT *, row_number() OVER (ORDER BY source, source_key, id) AS image_place FROM images
+            SELECT *, row_number() OVER (ORDER BY id) AS image_place FROM images
         )
         SELECT {_provided_id()} AS id, {literal(PROVIDED)} AS "group", id AS image_id, class1, class2, class3,
             provided_question_kind AS kind, CAST(1 AS BIGINT) AS number, provided_question AS text, source,
