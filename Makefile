@@ -48,11 +48,12 @@ bench-gate: $(INSTALLED)  ## measure the gate: coverage and error rates by simul
 bench-ppo: $(INSTALLED)  ## measure whether PPO raises the reward of the demo's policy, over 3 seeds (about 10 minutes)
 	$(BIN)/python -m tests.benchmarks.demo_ppo
 
+RESULTS := tests/benchmarks/results
 bench-scale: $(INSTALLED)  ## measure a night at the paper's size outside its models, then a second one, the requests that S3 sees, and single steps at ten times the size (an hour)
-	$(BIN)/python -m tests.benchmarks.scale_night --questions 93000 --models 12
-	$(BIN)/python -m tests.benchmarks.scale_night --questions 93000 --models 12 --shards 64 --new-share 0
-	$(BIN)/python -m tests.benchmarks.scale_requests
-	$(BIN)/python -m tests.benchmarks.scale_steps --times 1 10
+	$(BIN)/python -m tests.benchmarks.scale_night --questions 93000 --models 12 --result $(RESULTS)/scale_night.json
+	$(BIN)/python -m tests.benchmarks.scale_night --questions 93000 --models 12 --shards 64 --new-share 0 --result $(RESULTS)/scale_night_64_shards.json
+	$(BIN)/python -m tests.benchmarks.scale_requests --result $(RESULTS)/scale_requests.json
+	$(BIN)/python -m tests.benchmarks.scale_steps --times 1 10 --result $(RESULTS)/scale_steps.json
 
 bench-training: $(INSTALLED)  ## measure training beside TRL's trainer, rollouts beside `generate` (about 45 minutes)
 	$(BIN)/python -m tests.benchmarks.training_speed

@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,9 +34,14 @@ from spavl.artifacts.blobs import Packing
 from spavl.artifacts.parts import Table, in_batches, table_of, write_parts
 from spavl.artifacts.record import Record, read_record, record_path
 from spavl.artifacts.store import Store, open_store
+from spavl.inference import Request, open_model
+from spavl.inference.request import Sampling
+from spavl.judging.prompt import judgement_request
 from spavl.plan import Plan, make_plan, plan_path
+from spavl.profiles import load_config
 from spavl.records import arrow_schema, stable_hash
 from spavl.run import StageRun
+from spavl.stages.comparisons.asking import comparison_request
 from spavl.stages.images.rows import Image
 from spavl.stages.questions.rows import Question
 from spavl.taxonomy import load_taxonomy
@@ -44,6 +49,7 @@ from spavl.taxonomy import load_taxonomy
 STAGES = ("responses", "judgements", "comparisons", "preferences", "dataset")
 QUESTIONS_PER_IMAGE = 3
 BENIGN_EVERY = 6  # every sixth image is benign
+NUM_TIMED = 20_000  # requests, to learn what a fake model costs
 NUM_WORDS = 2000  # made ones: questions of 12 of them have little in common, as people's have
 TODAY_93K = {  # CPU seconds and MB at the paper's size before tables were parts (18f6c6d, the same kind of machine)
     "responses prepare": (26.4, 1242), "responses seal": (48.4, 4356), "judgements prepare": (107.8, 4399),
@@ -58,6 +64,7 @@ class Step:
     cpu_s: float
     wall_s: float
     peak_mb: float
+    num_asked: int = 0  # requests to a fake model
 
 
 def main() -> None:
@@ -71,6 +78,7 @@ def main() -> None:
     parser.add_argument(
         "--new-share", type=float, default=0.05, help="of the images, in the second night; 0: none"
     )
+    parser.add_argument("--result", help="JSON file to keep the figures in")
     parser.add_argument("--home", help="kept; a temporary folder otherwise")
     parser.add_argument("--stages", nargs="*", default=list(STAGES))
     arguments = parser.parse_args()
@@ -81,8 +89,9 @@ def main() -> None:
         nights = [_night(home, arguments, 0)]
         if arguments.new_share:
             nights.append(_night(home, arguments, 1))
-        print(json.dumps([[dataclasses.asdict(step) for step in steps] for steps, _ in nights]))
-        _show(nights, arguments)
+        fakes = _cost_of_fakes(home)
+        _show(nights, arguments, fakes)
+        keep(arguments.result, _kept(nights, arguments, fakes))
     finally:
         if not arguments.home:
             shutil.rmtree(home, ignore_errors=True)
@@ -111,7 +120,11 @@ def _stage(plan: Plan, stage: str) -> Iterator[Step]:
         for group in outcome["groups"]:
             for shard in range(group["num_shards"]):
                 of = f"{shard}/{group['num_shards']}"
-                yield measured_step(f"{stage} work", stage, *run, "--group", group["group"], "--shard", of)[0]
+                step, outcome = measured_step(
+                    f"{stage} work", stage, *run, "--group", group["group"], "--shard", of
+                )
+                step.num_asked = outcome["counts"]["computed"]
+                yield step
     yield measured_step(f"{stage} seal", "seal", stage, *run)[0]
 
 
@@ -162,12 +175,14 @@ def _profile(names: Sequence[str], num_shards: int) -> dict[str, Any]:
         }
         for n, name in enumerate(names)
     ]
-    verdicts = [
-        {"is_unsafe": is_unsafe, "category": None, "severity": 2 * is_unsafe, "is_refusal": not is_unsafe, "helpfulness": n % 4}
-        for n in range(4) for is_unsafe in (True, False)
-    ]  # fmt: skip
+    # every model is safer than the one before it, so their order holds from night to night
+    verdicts = {
+        f"model {n} says": [_verdict(m, is_unsafe=m >= 2 * n + 1) for m in range(2 * len(names))]
+        for n in range(len(names))
+    }
     choices = [
-        {"winner": winner, "reason": "it is the better one {id}"} for winner in ("first", "second", "tie")
+        json.dumps({"winner": winner, "reason": "it is the better one {id}"})
+        for winner in ("first", "second", "tie")
     ]
     shards = {"num_shards": num_shards}
     return {
@@ -176,14 +191,30 @@ def _profile(names: Sequence[str], num_shards: int) -> dict[str, Any]:
         },
         "questions": {"generator": {"kind": "fake", "name": "generator"}},
         "responses": {"models": models, **shards},
-        "judgements": {"judge": _judge("judge", verdicts), "modes": ["image", "text"], **shards},
+        "judgements": {
+            "judge": {**_judge("judge", [_verdict(0, is_unsafe=False)]), "replies_to": verdicts},
+            "modes": ["image", "text"],
+            **shards,
+        },
         "comparisons": {"judge": _judge("referee", choices), "num_pairs_per_question": 1, **shards},
         "dataset": {"find_changed_copies": False, "hold_out_words": False},
     }
 
 
-def _judge(name: str, replies: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"kind": "fake", "name": name, "replies": [json.dumps(reply) for reply in replies]}
+def _verdict(number: int, *, is_unsafe: bool) -> str:
+    return json.dumps(
+        {
+            "is_unsafe": is_unsafe,
+            "category": None,
+            "severity": 2 * is_unsafe,
+            "is_refusal": not is_unsafe,
+            "helpfulness": number % 4,
+        }
+    )
+
+
+def _judge(name: str, replies: list[str]) -> dict[str, Any]:
+    return {"kind": "fake", "name": name, "replies": replies}
 
 
 def _inputs(store: Store, plan: Plan, arguments: argparse.Namespace, number: int) -> None:
@@ -251,6 +282,68 @@ def _word(number: int) -> str:
     )
 
 
+def _cost_of_fakes(home: Path) -> dict[str, float]:
+    """CPU seconds that a fake model itself takes of a shard's process for one request, by stage."""
+    config, shown = load_config(str(home / "profile.yaml")), "words " * 12
+    text = config.responses.models[0].replies[0]
+    about = {"id": "0" * 32, "image": b"", "image_id": "0" * 64, "class3": "benign", "kind": "benign_control", "sampling": Sampling()}  # fmt: skip
+    asked = {
+        "responses": (config.responses.models[0], Request("0" * 32, shown)),
+        "judgements": (config.judgements.judge, judgement_request(question=shown, response=text, mode="image", **about)),
+        "comparisons": (config.comparisons.judge, comparison_request(question=shown, texts=(text, text), axis="harmlessness", order="ab", chunk=0, **about)),
+    }  # fmt: skip
+    found = {}
+    for stage, (spec, request) in asked.items():
+        with open_model(spec, spec.revision) as model:
+            begun = time.process_time()
+            for _ in model.answer(request for _ in range(NUM_TIMED)):
+                pass
+            found[stage] = (time.process_time() - begun) / NUM_TIMED
+    return found
+
+
+def _of_fakes(steps: Sequence[Step], fakes: Mapping[str, float]) -> float:
+    return sum(step.num_asked * fakes[step.name.split()[0]] for step in steps if step.num_asked)
+
+
+def _kept(
+    nights: Sequence[tuple[list[Step], int]], arguments: argparse.Namespace, fakes: Mapping[str, float]
+) -> dict[str, Any]:
+    return {
+        "questions": arguments.questions,
+        "models": arguments.models,
+        "shards": arguments.shards,
+        "new_share": arguments.new_share,
+        "nights": [
+            {
+                "cpu_s": round(sum(step.cpu_s for step in steps), 1),
+                "cpu_s_of_fake_models": round(_of_fakes(steps, fakes), 1),
+                "peak_mb": round(max(step.peak_mb for step in steps)),
+                "bytes": num_bytes,
+                "steps": summed(steps),
+            }
+            for steps, num_bytes in nights
+        ],
+    }
+
+
+def summed(steps: Sequence[Step]) -> dict[str, dict[str, float]]:
+    """Name of a step -> its processes together: number, CPU seconds, peak memory of the largest."""
+    found: dict[str, dict[str, float]] = {}
+    for step in steps:
+        of = found.setdefault(step.name, {"processes": 0, "cpu_s": 0.0, "peak_mb": 0})
+        of["processes"] += 1
+        of["cpu_s"] = round(of["cpu_s"] + step.cpu_s, 2)
+        of["peak_mb"] = max(of["peak_mb"], round(step.peak_mb))
+    return found
+
+
+def keep(path: str | None, figures: dict[str, Any]) -> None:
+    """Write figures to a JSON file, if one is named."""
+    if path:
+        Path(path).write_text(json.dumps(figures, indent=1) + "\n")
+
+
 def _bytes_of(folder: Path) -> int:
     """Of all files; one file with two names is counted once."""
     found = {
@@ -263,7 +356,9 @@ def _line(step: Step) -> str:
     return f"{step.name:22} {step.cpu_s:8.1f} CPU s {step.wall_s:8.1f} s {step.peak_mb:8.0f} MB"
 
 
-def _show(nights: list[tuple[list[Step], int]], arguments: argparse.Namespace) -> None:
+def _show(
+    nights: list[tuple[list[Step], int]], arguments: argparse.Namespace, fakes: Mapping[str, float]
+) -> None:
     is_paper = (arguments.questions, arguments.models) == (93_000, 12)
     totals = []
     for number, (steps, num_bytes) in enumerate(nights, 1):
@@ -278,7 +373,8 @@ def _show(nights: list[tuple[list[Step], int]], arguments: argparse.Namespace) -
             print(f"  {name:22} {len(of_name):4} x {cpu:8.1f} CPU s, peak {peak:6.0f} MB{old}")
         totals.append((sum(step.cpu_s for step in steps), num_bytes))
         print(
-            f"  all: {totals[-1][0]:.1f} CPU s, peak {max(s.peak_mb for s in steps):.0f} MB, {num_bytes / 1e6:.1f} MB written"
+            f"  all: {totals[-1][0]:.1f} CPU s, of which some {_of_fakes(steps, fakes):.1f} are the fake models' own; "
+            f"peak {max(s.peak_mb for s in steps):.0f} MB, {num_bytes / 1e6:.1f} MB written"
         )
     if len(totals) == 2:
         shares = [f"{after / first:.1%}" for first, after in zip(*totals, strict=True)]

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from tests.benchmarks.scale_night import keep
 from tests.line import spavl, write_profile
 from werkzeug.serving import make_server
 
@@ -53,6 +54,7 @@ def main() -> None:
     )
     parser.add_argument("--per-leaf", type=int, default=11, help="images per leaf of the taxonomy")
     parser.add_argument("--per-benign", type=int, default=27, help="images per benign concept")
+    parser.add_argument("--result", help="JSON file to keep the figures in")
     arguments = parser.parse_args()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     app = Counted()
@@ -71,9 +73,9 @@ def main() -> None:
             questions={"num_benign_controls": 3},
             dataset={"hold_out_words": False},
         )
-        for night in (1, 2):
-            _night(Path(folder) / f"home{night}", profile, app, night)
+        nights = [_night(Path(folder) / f"home{night}", profile, app, night) for night in (1, 2)]
     server.shutdown()
+    keep(arguments.result, {"before": BEFORE, "goal": GOAL, "requests": nights})
 
 
 def _make_bucket() -> None:
@@ -82,7 +84,7 @@ def _make_bucket() -> None:
     boto3.client("s3").create_bucket(Bucket=BUCKET)
 
 
-def _night(home: Path, profile: Path, app: Counted, night: int) -> None:
+def _night(home: Path, profile: Path, app: Counted, night: int) -> dict[str, dict[str, int]]:
     app.taken()
     name = f"night {night}"
     run = ("--run-id", spavl(home, "plan", "--dag", "refresh_preferences", "--airflow-run-id", name, "--profile", str(profile)).run_id)  # fmt: skip
@@ -100,6 +102,7 @@ def _night(home: Path, profile: Path, app: Counted, night: int) -> None:
         f"night {night}: {total:,} requests, {counts['plan'].total()} of them for the plan{before}",
         flush=True,
     )
+    return {stage: dict(of) for stage, of in counts.items()}
 
 
 def _stage(home: Path, stage: str, run: tuple[str, str]) -> int:

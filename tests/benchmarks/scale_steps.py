@@ -12,15 +12,13 @@ Simplified, and said here: the tables are made by the engine and say nothing; su
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import json
 import os
 import shutil
 import sys
 import tempfile
 from pathlib import Path
 
-from tests.benchmarks.scale_night import Step, measured_step, plan_of
+from tests.benchmarks.scale_night import Step, keep, measured_step, plan_of, summed
 from tests.benchmarks.scale_tables import Size, write_tables
 
 from spavl.artifacts.store import open_store
@@ -42,13 +40,14 @@ def main() -> None:
     parser.add_argument("--times", type=int, nargs="+", default=[1, 10], help="of 93,000 questions")
     parser.add_argument("--shards", type=int, default=64, help="per group")
     parser.add_argument("--steps", nargs="*", default=list(STEPS), choices=STEPS)
+    parser.add_argument("--result", help="JSON file to keep the figures in")
     arguments = parser.parse_args()
     found = {times: _measure(times, arguments.shards, arguments.steps) for times in arguments.times}
     print(f"{'':20} " + " ".join(f"{93_000 * times:>12,} questions" for times in found))
     for name in arguments.steps:
         cells = (next(step for step in steps if step.name == name) for steps in found.values())
         print(f"{name:20} " + " ".join(f"{step.cpu_s:9.1f} CPU s {step.peak_mb:5.0f} MB" for step in cells))
-    print(json.dumps({times: [dataclasses.asdict(step) for step in steps] for times, steps in found.items()}))
+    keep(arguments.result, {f"{93_000 * times} questions": summed(steps) for times, steps in found.items()})
 
 
 def _measure(times: int, num_shards: int, names: list[str]) -> list[Step]:

@@ -122,6 +122,10 @@ class FakeModel(Section):
         min_length=1,
         description="Replies, chosen by a hash of the request id; '{id}' in one stands for that id.",
     )
+    replies_to: dict[str, tuple[str, ...]] = Field(
+        {},
+        description="Replies to prompts that hold this text, in place of `replies`; the first text that is there counts.",
+    )
     error_share: float = Field(0.0, ge=0, le=1, description="Share of requests answered with an error.")
     garbage_share: float = Field(
         0.0, ge=0, le=1, description="Share of requests answered with unparsable text."

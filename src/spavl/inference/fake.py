@@ -45,8 +45,13 @@ class FakeBackend:
             return Answer(request.id, None, "error", error="the fake model was told to fail")
         if luck < self._spec.error_share + self._spec.garbage_share:
             return _ok(request, GARBAGE)
-        reply = self._spec.replies[int(_share(request.id, "reply") * len(self._spec.replies))]
+        replies = self._replies_to(request.prompt)
+        reply = replies[int(_share(request.id, "reply") * len(replies))]
         return _ok(request, reply.replace("{id}", request.id))
+
+    def _replies_to(self, prompt: str) -> tuple[str, ...]:
+        known = self._spec.replies_to.items()
+        return next((replies for text, replies in known if text in prompt), self._spec.replies)
 
 
 def _ok(request: Request, text: str) -> Answer:

@@ -27,6 +27,16 @@ def test_the_same_id_gets_the_same_answer_in_any_order() -> None:
     assert {answer.text for answer in forwards.values()} == {"a", "b", "c", None}
 
 
+def test_a_text_in_the_prompt_chooses_the_replies() -> None:
+    spec = FakeModel(
+        kind="fake", name="fake", replies=("other",), replies_to={"red": ("a",), "shown": ("b",)}
+    )
+    with open_model(spec, "fake-1") as model:
+        prompts = ("is red shown?", "what is shown?", "nothing")
+        answers = model.answer(Request(f"r{number}", prompt) for number, prompt in enumerate(prompts))
+        assert [answer.text for answer in answers] == ["a", "b", "other"]
+
+
 def test_errors_and_garbage_come_in_their_shares() -> None:
     answers = answers_of(error_share=0.1, garbage_share=0.3).values()
     assert len(answers) == 2000
