@@ -149,6 +149,11 @@ def plan_of(store: Store, home: Path, name: str, models: Sequence[str], num_shar
     profile = home / "profile.yaml"
     profile.write_text(yaml.safe_dump(_profile(models, num_shards)))
     plan = make_plan(store, dag="refresh_preferences", airflow_run_id=name, profile=str(profile))
+    return only_warning(store, plan)
+
+
+def only_warning(store: Store, plan: Plan) -> Plan:
+    """The plan with suites that stop nothing, written over it."""
     suites = {name: _only_warning(text) for name, text in plan.suites.items()}
     plan = dataclasses.replace(plan, suites=suites)
     store.write(plan_path(plan.run_id), plan.to_json())
@@ -285,7 +290,7 @@ def _word(number: int) -> str:
 def _cost_of_fakes(home: Path) -> dict[str, float]:
     """CPU seconds that a fake model itself takes of a shard's process for one request, by stage."""
     config, shown = load_config(str(home / "profile.yaml")), "words " * 12
-    text = config.responses.models[0].replies[0]
+    text = config.responses.models[len(config.responses.models) // 2].replies[0]
     about = {"id": "0" * 32, "image": b"", "image_id": "0" * 64, "class3": "benign", "kind": "benign_control", "sampling": Sampling()}  # fmt: skip
     asked = {
         "responses": (config.responses.models[0], Request("0" * 32, shown)),
