@@ -144,10 +144,19 @@ def measured_step(name: str, *argv: str) -> tuple[Step, dict[str, Any]]:
     return step, json.loads(lines[-1])
 
 
-def plan_of(store: Store, home: Path, name: str, models: Sequence[str], num_shards: int) -> Plan:
+def plan_of(
+    store: Store,
+    home: Path,
+    name: str,
+    models: Sequence[str],
+    num_shards: int,
+    memory_limit_mb: int = 400,
+) -> Plan:
     """A night's plan whose suites only warn."""
     profile = home / "profile.yaml"
-    profile.write_text(yaml.safe_dump(_profile(models, num_shards)))
+    profile.write_text(
+        yaml.safe_dump({**_profile(models, num_shards), "tables": {"memory_limit_mb": memory_limit_mb}})
+    )
     plan = make_plan(store, dag="refresh_preferences", airflow_run_id=name, profile=str(profile))
     return only_warning(store, plan)
 

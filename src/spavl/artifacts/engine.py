@@ -8,6 +8,7 @@ code point, so both sort alike.
 from __future__ import annotations
 
 import contextlib
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from spavl.artifacts.external_sort import in_order
 from spavl.artifacts.parts import ROW_SCHEMA, Part, Table, local_file
 from spavl.artifacts.store import Store
 from spavl.config import spavl_home
+from spavl.errors import UserError
 from spavl.records import arrow_schema, from_table
 from spavl.sql import literal
 from spavl.stages import row_type_named
@@ -29,6 +31,21 @@ if TYPE_CHECKING:
 
 Row = TypeVar("Row")
 BATCH_ROWS = 8192
+
+
+@contextlib.contextmanager
+def memory_explained(limit_mb: int) -> Iterator[None]:
+    """UserError that names the limit in place of DuckDB's own error, if what was asked for cannot be done within it, spilling or not."""
+    try:
+        yield
+    except Exception as error:
+        duckdb = sys.modules.get("duckdb")  # not imported, if no table was opened
+        if duckdb is None or not isinstance(error, duckdb.OutOfMemoryException):
+            raise
+        raise UserError(
+            f"the engine of tables needs more memory than tables.memory_limit_mb: {limit_mb} MB.",
+            next_step="Raise it in the profile, with the memory of the machine or pod, and start a new run: it reuses what is done.",
+        ) from error
 
 
 class Engine:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from spavl.artifacts.engine import memory_explained
 from spavl.artifacts.lease import Lease, lease
 from spavl.artifacts.record import Record, read_record, stage_folder
 from spavl.artifacts.store import Store
@@ -115,7 +116,12 @@ class StageRun:
     @contextlib.contextmanager
     def working(self, unit: str) -> Iterator[tuple[RunContext, Lease]]:
         """The lease of one unit of work, and a context with an empty scratch folder."""
-        with lease(self.store, f"{self.folder}/leases/{unit}") as held, self.scratch(unit) as context:
+        limit_mb = self.context.config.tables.memory_limit_mb
+        with (
+            memory_explained(limit_mb),
+            lease(self.store, f"{self.folder}/leases/{unit}") as held,
+            self.scratch(unit) as context,
+        ):
             yield context, held
             if unit != "seal":  # its own are in the record that it has just written
                 work_list.keep_requests(self.store, self.folder, unit)
