@@ -45,6 +45,7 @@ from spavl.stages.comparisons.asking import comparison_request
 from spavl.stages.images.rows import Image
 from spavl.stages.questions.rows import Question
 from spavl.taxonomy import load_taxonomy
+from spavl.validation.suite import split_variant
 
 STAGES = ("responses", "judgements", "comparisons", "preferences", "dataset")
 QUESTIONS_PER_IMAGE = 3
@@ -171,7 +172,7 @@ def only_warning(store: Store, plan: Plan) -> Plan:
 
 def _only_warning(text: str) -> str:
     """The suite, of which only the first expectation (there are rows) may block; of two limits on one thing the first stays."""
-    suite, kept = yaml.safe_load(text), {}
+    suite, kept = yaml.safe_load(split_variant(text)[0]), {}
     for expectation in suite["expectations"]:
         about = {name: value for name, value in expectation["kwargs"].items() if "column" in name}
         key = json.dumps([expectation["type"], about, expectation.get("row_condition")], sort_keys=True)

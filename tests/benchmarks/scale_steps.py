@@ -24,9 +24,10 @@ from tests.benchmarks.scale_tables import Size, write_tables
 from spavl.artifacts.store import open_store
 
 STEPS = ("responses prepare", "judgements prepare", "comparisons prepare", "preferences seal", "report")
-LIMIT_MB, LIMIT_MB_BEYOND = 400, 1200  # of the engine (`tables.memory_limit_mb`): the default, and for more than the paper's size
-    times: 400 if times == 1 else 1200 for times in range(1, 11)
-}  # of the engine: `tables.memory_limit_mb`
+LIMIT_MB, LIMIT_MB_BEYOND = (
+    400,
+    1200,
+)  # of the engine (`tables.memory_limit_mb`): the default, and for more than the paper's size
 READS = {  # step -> tables that must be there; the step's own stage has no record then
     "responses prepare": ("images", "questions"),
     "judgements prepare": ("responses",),
@@ -59,7 +60,9 @@ def _measure(times: int, num_shards: int, names: list[str]) -> list[Step]:
     try:
         size = Size(num_images=31_000 * times)
         store = open_store()
-        plan = plan_of(store, home, "steps", size.models, num_shards, LIMIT_MB if times == 1 else LIMIT_MB_BEYOND)
+        plan = plan_of(
+            store, home, "steps", size.models, num_shards, LIMIT_MB if times == 1 else LIMIT_MB_BEYOND
+        )
         steps = []
         for name in STEPS[: max(map(STEPS.index, names)) + 1]:
             if READS[name]:
