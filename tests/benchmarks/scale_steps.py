@@ -12,8 +12,10 @@ Simplified, and said here: the tables are made by the engine and say nothing; su
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -50,8 +52,9 @@ def main() -> None:
     print(f"{'':20} " + " ".join(f"{93_000 * times:>12,} questions" for times in found))
     for name in arguments.steps:
         cells = (next(step for step in steps if step.name == name) for steps in found.values())
-        print(f"{name:20} " + " ".join(f"{step.cpu_s:9.1f} CPU s {step.peak_mb:5.0f} MB" for step in cells))
-    keep(arguments.result, {f"{93_000 * times} questions": summed(steps) for times, steps in found.items()})
+        print(f"{name:20} " + " ".join(f"{_cell(step):>23}" for step in cells))
+    done = {times: [step for step in steps if not math.isnan(step.cpu_s)] for times, steps in found.items()}
+    keep(arguments.result, {f"{93_000 * times} questions": summed(steps) for times, steps in done.items()})
 
 
 def _measure(times: int, num_shards: int, names: list[str]) -> list[Step]:
@@ -70,11 +73,23 @@ def _measure(times: int, num_shards: int, names: list[str]) -> list[Step]:
             if name in names:
                 step, stage = name.split()[-1], name.split()[0]
                 argv = (step, stage) if stage != "report" else ("report",)
-                steps.append(measured_step(name, *argv, "--run-id", plan.run_id)[0])
+                steps.append(_measured(name, *argv, "--run-id", plan.run_id))
                 print(steps[-1], file=sys.stderr, flush=True)
         return steps
     finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+def _measured(name: str, *argv: str) -> Step:
+    """The step; without figures if it failed, whose words are on standard error then."""
+    try:
+        return measured_step(name, *argv)[0]
+    except subprocess.CalledProcessError:
+        return Step(name, math.nan, math.nan, math.nan)
+
+
+def _cell(step: Step) -> str:
+    return "failed" if math.isnan(step.cpu_s) else f"{step.cpu_s:9.1f} CPU s {step.peak_mb:5.0f} MB"
 
 
 if __name__ == "__main__":
