@@ -142,7 +142,7 @@ class Sealed:
     details: Mapping[str, Any] = field(default_factory=dict)  # JSON, kept in the record
     measures: Mapping[str, float | None] = field(
         default_factory=dict
-    )  # numbers over the whole table that the suite may limit, declared in validation/measures.py
+    )  # numbers over the whole table that the suite may limit, declared in the stage's measures.py
     copied: Mapping[str, Mapping[str, CopiedFile]] = field(
         default_factory=dict
     )  # folder -> relative path -> a file that goes there too by `store.copy`, never read

@@ -29,6 +29,6 @@ class QuestionsConfig(StageSection):
     chunk_size: int = Field(256, ge=1, description="Questions per part file: the most that a kill costs.")
 
     def models_asked(self, config: Config, group: str | None = None) -> Iterator[ModelSpec]:
-        """A group is the generator, or `source`: questions that came with the images, which nobody is asked for."""
+        """A group is the generator, or `source`: questions that came with the images, for which no model is asked."""
         if self.generator is not None and group in (None, self.generator.name):
             yield self.generator
